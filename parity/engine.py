@@ -1,0 +1,98 @@
+"""What an implementation must offer to be checked: the :class:`Engine` protocol.
+
+Both shipped engines, ``original.gru4rec.GRU4Rec`` and ``keras_port.GRU4Rec``, follow it; any class of any package that
+does can be checked in the same way. Arrays at this interface are NumPy arrays, whatever the engine computes with.
+
+Names
+-----
+Weights: ``Wx0``, ``Wh0``, ``Wrz0``, ``Bh0``, ``Wx1``, ... (layer by layer), ``Wy`` (n, L), ``By`` (n, 1), and ``E`` (n, embedding)
+with a separate embedding. With a constrained embedding there is no ``E`` and ``Wx0`` is (L_last, 3*L_0).
+
+Optimizer state: ``SLOT/WEIGHT``, of the shape of the weight. Slots: ``acc`` (sum or running mean of squared gradients;
+adagrad, rmsprop, adadelta, adam), ``upd`` (adadelta's running mean of squared updates), ``mean`` (adam's first moment), ``count``
+(adam's step counter), ``vel`` (the velocity, when momentum > 0). A row tensor is ``Wy``, ``By``, ``E``, or ``Wx0`` without an
+embedding; every other tensor is dense.
+"""
+
+from typing import Any, Iterator, Mapping, NamedTuple, Protocol, Sequence
+
+import numpy as np
+import pandas as pd
+
+
+class Batch(NamedTuple):
+    """One step's input. M lanes, N = M + n_sample scored items."""
+
+    X: np.ndarray  # (M,) integer, index of each lane's input item
+    Y: np.ndarray  # (N,) integer, the lanes' target items, then the negative samples
+    R: np.ndarray  # (M,) bool, true where the target is its session's last event
+    lanes: np.ndarray  # (M,) integer, ascending; the lane (0..batch_size-1) that each row belongs to
+
+
+class Step(NamedTuple):
+    """What one training step gives back."""
+
+    cost: float  # mean loss over the lanes, times M / batch_size
+    gradients: Mapping[str, np.ndarray] | None  # by weight name, before grad_cap; per occurrence for row tensors
+
+
+class Engine(Protocol):
+    """An implementation of GRU4Rec under test.
+
+    The constructor takes the published options by name, and further ``dtype`` (``'float32'`` or ``'float64'``), ``seed`` (of the
+    NumPy stream: weights, negative samples, session order; 42) and ``dropout_seed`` (of the MRG31k3p stream; 12345).
+    """
+
+    itemidmap: pd.Series  # index: item ids in order of first appearance; values: 0..n-1
+    n_items: int
+    support: np.ndarray  # (n,) integer, events of each item in the training data
+
+    def __init__(self, **params: Any) -> None: ...
+
+    def build(self, n_items: int) -> None:
+        """Draw the initial weights for ``n_items`` items; clear optimizer and hidden states. Restarts both random streams."""
+
+    def prepare(self, data: pd.DataFrame, sample_store: int = 10_000_000) -> None:
+        """All that ``fit`` does before its first step: item map, session order, weights, first store of negative samples."""
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches of the next epoch over the prepared data, samples included, drawn from the engine's random stream."""
+
+    def get_weights(self) -> dict[str, np.ndarray]: ...
+
+    def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Set the named weights, leave the others. An unknown name or another shape is an error."""
+
+    def get_optimizer_state(self) -> dict[str, np.ndarray]: ...
+
+    def set_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None: ...
+
+    def get_hidden(self) -> list[np.ndarray]:
+        """The training hidden state, one (M, L_k) array a layer."""
+
+    def set_hidden(self, hidden: Sequence[np.ndarray]) -> None:
+        """Set the training hidden state; its number of rows is the number of lanes of the next step."""
+
+    def dropout_sites(self) -> list[tuple[str, int, float]]:
+        """(name, width, retain probability) of each dropout site in graph order: ``embed``, then ``hidden0``, ``hidden1``, ..."""
+
+    def draw_masks(self, M: int) -> list[np.ndarray]:
+        """The next masks of the engine's dropout stream: one (M, width) bool array a site, true = kept."""
+
+    def train_step(self, X, Y, R, masks: Sequence[np.ndarray] | None = None, gradients: bool = False) -> Step:
+        """One training step from the present weights, optimizer state and hidden state, all of which it updates.
+
+        ``masks=None`` draws them from the engine's own stream. Afterwards the hidden state is the step's new state after
+        dropout, zero where R. When a lane has ended, the caller removes its row by ``set_hidden``; ``fit`` does so itself.
+        """
+
+    def scores(self, X, hidden: Sequence[np.ndarray], items: np.ndarray | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Prediction: scores (M, n), or (M, len(items)) for item indices, after final_act, and the next hidden state.
+
+        No dropout, and nothing of the engine's own state changes.
+        """
+
+    def save(self, path) -> None: ...
+
+    @classmethod
+    def load(cls, path) -> "Engine": ...
