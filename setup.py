@@ -1,0 +1,57 @@
+"""Installs the packages ``original`` (Aesara), ``keras_port`` (Keras 3) and ``parity`` (the harness that compares them)."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+README = ROOT / "README.md"
+
+
+def cited_version() -> str:
+    """The version that people cite is the version that they install: it stands in CITATION.cff and nowhere else."""
+    return re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1]
+
+
+setup(
+    name="gru4rec-parity",
+    version=cited_version(),
+    description="GRU4Rec on Aesara and on Keras 3, and a harness that shows that the two are the same algorithm",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="MIT",
+    # Listed here, CITATION.cff also travels in the source archive, where the version above is read from it.
+    license_files=["LICENSE", "CITATION.cff"],
+    packages=find_packages(include=["original", "original.*", "keras_port", "keras_port.*", "parity", "parity.*"]),
+    # From below: pandas 3, Polars 2 and Keras 3.15 start at Python 3.11. From above: Python 3.12 has no numpy.distutils,
+    # which Aesara 2.9.4 imports with NumPy 1.26 to look for a BLAS.
+    python_requires=">=3.11,<3.12",
+    install_requires=[
+        "aesara==2.9.4",
+        # Aesara 2.9.4 admits NumPy below 2 and SciPy up to 1.12.0; these are the last of both.
+        "numpy==1.26.4",
+        "scipy==1.12.0",
+        # Aesara imports setuptools._distutils when it runs. From 70 on that warns at every import, and from 74 on
+        # it hides distutils.msvccompiler, without which numpy.distutils, and so Aesara, cannot be imported.
+        "setuptools>=65,<70",
+        "tensorflow==2.21.*",
+        "keras>=3.12,<4",
+        "pandas>=3,<4",
+        "polars>=2.1,<3",
+        "matplotlib>=3.9,<4",
+        "rich>=14,<16",
+        "safetensors>=0.5,<1",
+    ],
+    extras_require={
+        # Aesara 2.9.4 generates code for JAX, whose interface moves; later JAX also leaves NumPy 1.26 behind.
+        "jax": ["jax==0.6.2", "jaxlib==0.6.2"],
+        "torch": ["torch>=2.6,<3"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
+    },
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
