@@ -1,4 +1,4 @@
-"""Settings that every test runs under; Matplotlib and TensorFlow read theirs when they are imported, so they stand here."""
+"""Settings of every test; Matplotlib and TensorFlow read theirs when they are imported, so they stand here."""
 
 import os
 
