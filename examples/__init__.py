@@ -1,0 +1,1 @@
+"""Complete jobs on real data sets, from the raw file to a table of results."""

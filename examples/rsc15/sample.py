@@ -1,0 +1,216 @@
+"""A SYNTHETIC clickstream in the format and the shape of RSC15's ``yoochoose-clicks.dat``.
+
+No click in it was made by a person and no figure measured on it says anything about the real data. It is there so that
+everything runs without a download, and so that big files can be had for timing. One line a click, no header::
+
+    session,timestamp,item,category
+    1,2014-04-06T10:51:09.277Z,214536502,0
+
+What it takes after, with values measured on the first 100,000 clicks of the real file:
+
+- session lengths: the least whole number above a log-normal value (median 2.4, sigma 0.866): 15% of one click, mean
+  near 4, 1% above 18;
+- gaps between clicks: log-normal, median 56 s, 10% above 5 minutes;
+- days: few clicks by night, most in the early evening, and weekdays that differ;
+- popularity: a long tail, with departments going in and out of favour from day to day;
+- every fourth click stays on the item.
+
+What there is to learn: items stand in small clusters, and those of a cluster in a ring. A session walks its ring in
+ONE direction, which nothing but its earlier clicks tells, with detours inside the cluster and jumps to another one. The
+next item thus depends on the sequence; popularity predicts little of it, and the last item alone leaves the direction
+open.
+
+Files are made in chunks of sessions, each with its own random stream: the memory does not grow with the size, and the
+same seed, items and days give a longer file that begins with the shorter one's sessions.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator
+
+import numpy as np
+import polars as pl
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # run as a script: the packages lie in the repository's root
+
+from examples.files import written_whole
+
+CLICKS, ITEMS, DAYS, SEED = 30_000, 600, 6, 42
+
+SESSIONS_PER_CHUNK = 50_000
+FIRST_DAY = np.datetime64("2014-04-01T00:00:00.000", "ms")
+DAY_MS = 86_400_000
+FIRST_ITEM_ID = 214_500_000
+LONGEST_SESSION = 200
+
+# Share of each hour of the day, and of each weekday from the Monday on, among session starts; normalised where used.
+HOURS = np.array([3, 4, 13, 25, 37, 51, 53, 52, 58, 58, 56, 53, 53, 54, 58, 71, 87, 82, 65, 34, 18, 9, 5, 3])
+WEEKDAYS = np.array([1.15, 1.05, 1.0, 1.0, 0.9, 0.85, 1.1])
+
+STAY, WALK, DETOUR = 0.26, 0.50, 0.16  # same item; next in the ring; same cluster by popularity; what is left: a jump
+
+
+@dataclass(frozen=True)
+class Shop:
+    """n items in C clusters over D days. Items are 0..n-1, cluster by cluster and along each cluster's ring."""
+
+    item_ids: np.ndarray  # (n,) int64, the ids written to the file
+    cluster: np.ndarray  # (n,) int64, the cluster of each item
+    first: np.ndarray  # (C,) int64, a cluster's first item
+    size: np.ndarray  # (C,) int64, a cluster's number of items
+    item_cdf: np.ndarray  # (n,) float, c + cumulative popularity within cluster c
+    cluster_cdf: np.ndarray  # (D*C,) float, d + cumulative popularity of the clusters on day d
+
+    @classmethod
+    def build(cls, n_items: int, n_days: int, rng: np.random.Generator) -> "Shop":
+        popularity = (np.arange(n_items) + 10.0) ** -1.1
+        # Neighbours in popularity, up to some noise, share a cluster: walking a ring then keeps the popularity tail.
+        order = np.argsort(-np.log(popularity) + rng.normal(0, 0.7, n_items), kind="stable")
+        bounds = np.cumsum(rng.integers(8, 25, n_items // 8 + 1))
+        first = np.concatenate([[0], bounds[bounds < n_items]])
+        size = np.diff(np.append(first, n_items))
+        cluster = np.repeat(np.arange(len(first)), size)
+        order = order[np.lexsort((rng.random(n_items), cluster))]
+        popularity = popularity[order]
+
+        total = np.add.reduceat(popularity, first)
+        favour = np.cumsum(rng.normal(0, 0.15, (n_days, len(first))), axis=0)
+        by_day = total * np.exp(favour)
+        by_day /= by_day.sum(axis=1, keepdims=True)
+        within = np.cumsum(popularity / total[cluster])
+        return cls(
+            item_ids=FIRST_ITEM_ID + rng.permutation(10 * n_items)[:n_items].astype(np.int64),
+            cluster=cluster,
+            first=first,
+            size=size,
+            item_cdf=within,
+            cluster_cdf=np.cumsum(by_day),
+        )
+
+    def draw_clusters(self, day: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        drawn = np.searchsorted(self.cluster_cdf, day + rng.random(len(day)), side="right")
+        # Rounding in the cumulative sum may move a draw over the edge of its day.
+        return np.clip(drawn - day * len(self.first), 0, len(self.first) - 1)
+
+    def draw_items(self, cluster: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        drawn = np.searchsorted(self.item_cdf, cluster + rng.random(len(cluster)), side="right")
+        return np.clip(drawn, self.first[cluster], self.first[cluster] + self.size[cluster] - 1)
+
+    def walk(self, item: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """The neighbours of ``item`` in their rings; ``direction`` is +1 or -1."""
+        cluster = self.cluster[item]
+        return self.first[cluster] + (item - self.first[cluster] + direction) % self.size[cluster]
+
+    def next_items(
+        self, item: np.ndarray, direction: np.ndarray, day: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        move = np.searchsorted(np.cumsum([STAY, WALK, DETOUR]), rng.random(len(item)), side="right")
+        following = item.copy()
+        walking, detour, jump = (np.flatnonzero(move == kind) for kind in (1, 2, 3))
+        following[walking] = self.walk(item[walking], direction[walking])
+        following[detour] = self.draw_items(self.cluster[item[detour]], rng)
+        following[jump] = self.draw_items(self.draw_clusters(day[jump], rng), rng)
+        return following
+
+
+def session_lengths(n: int, rng: np.random.Generator) -> np.ndarray:
+    lengths = np.ceil(np.exp(rng.normal(np.log(2.4), 0.866, n))).astype(np.int64)
+    return np.clip(lengths, 1, LONGEST_SESSION)
+
+
+def session_starts(n: int, n_days: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Day (0..n_days-1) and first timestamp (ms since 1970) of n sessions."""
+    first_weekday = (FIRST_DAY.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+    day_weight = WEEKDAYS[(first_weekday + np.arange(n_days)) % 7]
+    day = rng.choice(n_days, n, p=day_weight / day_weight.sum())
+    hour = rng.choice(24, n, p=HOURS / HOURS.sum())
+    ms = FIRST_DAY.astype(np.int64) + day * DAY_MS + hour * 3_600_000 + rng.integers(0, 3_600_000, n)
+    return day, ms
+
+
+def click_chunk(shop: Shop, n_days: int, n_sessions: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Clicks of ``n_sessions`` sessions, session by session: lengths (n_sessions,), item (clicks,), ms (clicks,)."""
+    lengths = session_lengths(n_sessions, rng)
+    day, start = session_starts(n_sessions, n_days, rng)
+    direction = rng.choice((-1, 1), n_sessions)
+    offset = np.concatenate([[0], np.cumsum(lengths)])
+    gap = np.exp(rng.normal(np.log(56), 1.31, offset[-1])) * 1000
+    gap = np.maximum(gap, 1).astype(np.int64)
+    gap[offset[:-1]] = start
+    elapsed = np.cumsum(gap)
+    ms = elapsed - np.repeat(elapsed[offset[:-1]] - start, lengths)
+
+    items = np.empty(offset[-1], np.int64)
+    alive = np.argsort(-lengths, kind="stable")  # longest first: those still running at a position are a prefix
+    running = np.cumsum(np.bincount(lengths)[::-1])[::-1]  # sessions of at least that length
+    item = shop.draw_items(shop.draw_clusters(day[alive], rng), rng)
+    for position in range(lengths.max()):
+        alive = alive[: running[position + 1]]
+        item = item[: len(alive)]
+        if position:
+            item = shop.next_items(item, direction[alive], day[alive], rng)
+        items[offset[alive] + position] = item
+    return lengths, items, ms
+
+
+def click_frames(clicks: int, items: int, days: int, seed: int) -> Iterator[pl.DataFrame]:
+    """Frames of session, time, item and category with ``clicks`` rows in all; the last session may be cut short."""
+    shop = Shop.build(items, days, np.random.default_rng([seed, 0]))
+    last_id, chunk = 0, 0
+    while clicks > 0:
+        chunk += 1
+        rng = np.random.default_rng([seed, chunk])
+        lengths, item, ms = click_chunk(shop, days, SESSIONS_PER_CHUNK, rng)
+        ids = last_id + np.cumsum(rng.choice((1, 2), len(lengths), p=(0.8, 0.2)))  # the real ids have holes
+        last_id = int(ids[-1])
+        kind = rng.random(len(item))
+        department = shop.cluster[item] % 12 + 1
+        frame = pl.DataFrame(
+            {"session": np.repeat(ids, lengths), "time": ms, "item": shop.item_ids[item], "category": department}
+        ).with_columns(
+            pl.col("time").cast(pl.Datetime("ms")),
+            pl.when(pl.Series(kind < 0.5)).then(pl.lit("0"))
+            .when(pl.Series(kind < 0.8)).then(pl.lit("S"))
+            .otherwise(pl.col("category").cast(pl.String)).alias("category"),
+        )  # fmt: skip
+        frame = frame.head(clicks)
+        clicks -= len(frame)
+        yield frame
+
+
+def write_sample(
+    path: Path | str, clicks: int = CLICKS, items: int = ITEMS, days: int = DAYS, seed: int = SEED
+) -> None:
+    """Write ``clicks`` synthetic clicks on ``items`` items over ``days`` days to ``path``, in the raw file's format.
+
+    The file appears under its name only when it is whole. Raises ValueError when a number is below 1 (seed: below 0).
+    """
+    for name, value, least in (("clicks", clicks, 1), ("items", items, 1), ("days", days, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"{name} is {value}; at least {least} is needed")
+    with written_whole(Path(path)) as temporary, open(temporary, "wb") as file:
+        for frame in click_frames(clicks, items, days, seed):
+            frame.write_csv(file, include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.3fZ")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Write a SYNTHETIC clickstream in the format of yoochoose-clicks.dat.")
+    parser.add_argument("--clicks", type=int, default=CLICKS, help="number of lines (default: %(default)s)")
+    parser.add_argument("--items", type=int, default=ITEMS, help="number of items (default: %(default)s)")
+    parser.add_argument("--days", type=int, default=DAYS, help="days from 2014-04-01 on (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="of all random draws (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("synthetic-clicks.dat"), help="file (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        write_sample(options.out, options.clicks, options.items, options.days, options.seed)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print(f"{options.clicks:,} synthetic clicks written to {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
