@@ -23,7 +23,9 @@ setup(
     license="MIT",
     # Listed here, CITATION.cff also travels in the source archive, where the version above is read from it.
     license_files=["LICENSE", "CITATION.cff"],
-    packages=find_packages(include=["original", "original.*", "keras_port", "keras_port.*", "parity", "parity.*"]),
+    packages=find_packages(
+        str(ROOT), include=["original", "original.*", "keras_port", "keras_port.*", "parity", "parity.*"]
+    ),
     # From below: pandas 3, Polars 2 and Keras 3.15 start at Python 3.11. From above: Python 3.12 has no
     # numpy.distutils, which Aesara 2.9.4 imports with NumPy 1.26 to look for a BLAS.
     python_requires=">=3.11,<3.12",

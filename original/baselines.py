@@ -5,7 +5,7 @@ section 4.1. Each model has
 
 - ``fit(data)``: ``data`` is a DataFrame of one event a row, which is not changed. TypeError when it is none; ValueError
   when a parameter is out of its range, or a column is missing, empty or has missing values.
-- ``predict_next(session_id, input_item_id, predict_for_item_ids)``: takes the events of a session one by one and returns
+- ``predict_next(session_id, input_item_id, predict_for_item_ids)``: takes a session's events one by one and returns
   a Series of scores (float64, higher is better) with the items asked for, as given, as its index. RuntimeError before
   ``fit``. Where the session matters, a ``session_id`` unlike the previous call's begins a new one.
 
@@ -27,7 +27,7 @@ from scipy.special import expit
 
 logger = logging.getLogger(__name__)
 
-CO_OCCURRENCES_PER_BLOCK = 4_000_000  # bounds ItemKNN's working memory, at about 100 bytes each
+CO_OCCURRENCES_PER_BLOCK = 4_000_000  # bounds ItemKNN's working memory
 TRIPLES_PER_SCHEDULE = 250_000  # bounds BPR's working memory; longer schedules are hardly more parallel
 
 
@@ -337,7 +337,7 @@ class _Catalog:
         wanted = pd.Index(wanted)
         # Evaluation asks for the same items at every event, and a look-up costs far more than a comparison.
         if self._wanted is None or not wanted.equals(self._wanted):
-            self._wanted, self._positions = wanted.copy(deep=True), self.ids.get_indexer(wanted)
+            self._wanted, self._positions = wanted, self.ids.get_indexer(wanted)
         return pd.Series(np.where(self._positions < 0, 0.0, scores[self._positions]), index=wanted)
 
 
