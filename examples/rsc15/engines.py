@@ -1,0 +1,36 @@
+"""The two engines by name. Each is imported when it is asked for, and not before."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Callable
+
+_MODULES = {
+    "original": ("original.gru4rec", "original.evaluation"),
+    "keras": ("keras_port", "keras_port.evaluation"),
+}
+ENGINES = tuple(_MODULES)
+
+
+@dataclass(frozen=True)
+class Engine:
+    name: str
+    model: type  # the GRU4Rec class
+    evaluate: Callable  # evaluate_gpu
+
+    @classmethod
+    def named(cls, name: str) -> "Engine":
+        """Raises ImportError when what the engine needs is not installed."""
+        model, evaluation = _MODULES[name]
+        try:
+            return cls(name, import_module(model).GRU4Rec, import_module(evaluation).evaluate_gpu)
+        except ImportError as error:
+            raise ImportError(f"--engine {name}: {error}") from error
+
+    def create(self, params: dict[str, Any], overrides: dict[str, str]) -> Any:
+        """A model with constructor options ``params``, then ``overrides`` by ``set_params``.
+
+        Raises ValueError for a name or a value that is not accepted.
+        """
+        gru = self.model(**params)
+        gru.set_params(**overrides)
+        return gru

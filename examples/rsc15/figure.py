@@ -1,0 +1,56 @@
+"""Loss and Recall@20 by epoch, as a figure."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from examples.files import written_whole
+from examples.rsc15.data import SYNTHETIC_NOTE
+from examples.rsc15.results import Results
+
+# The curves of two engines that agree lie on each other: a wide one below, a dashed one above.
+ENGINE_STYLES = {
+    "original": dict(color="#4477aa", linewidth=4, alpha=0.45, marker="o", markersize=8, markeredgewidth=0),
+    "keras": dict(color="#cc3311", linewidth=1.5, linestyle="--", marker="x", markersize=6),
+}
+BASELINE_STYLES = {"SessionPop": ":", "ItemKNN": "-."}
+
+
+def write_figure(results: Results, path: Path) -> None:
+    """Replace the PNG file ``path`` as a whole."""
+    with written_whole(path) as temporary:
+        draw(results).savefig(temporary, format="png", dpi=120)
+
+
+def draw(results: Results) -> Figure:
+    """A column for each config: loss above, Recall@20 below; losses of different configs are not comparable."""
+    configs = results.configs
+    figure = Figure(figsize=(max(3.6 * len(configs), 5.5), 6.2), layout="constrained")
+    axes = figure.subplots(2, len(configs), squeeze=False, sharex="col")
+    for (loss, recall), config in zip(axes.T, configs):
+        for run in results.of_config(config):
+            epochs = range(1, len(run.epochs) + 1)
+            style = ENGINE_STYLES[run.engine] | {"label": run.engine}
+            loss.plot(epochs, [epoch.loss for epoch in run.epochs], **style)
+            recall.plot(epochs, [epoch.metrics[20][0] for epoch in run.epochs], **style)
+        for result in results.baselines:
+            if result.name in BASELINE_STYLES:
+                line = BASELINE_STYLES[result.name]
+                recall.axhline(result.metrics[20][0], color="0.4", linestyle=line, label=result.name)
+        if published := results.published(config):
+            recall.axhline(published.recall, color="black", linewidth=0.8, label="published, 10 epochs")
+        loss.set_title(config)
+        recall.set_xlabel("epoch")
+        recall.xaxis.set_major_locator(MaxNLocator(integer=True))
+        recall.set_ylim(bottom=0)
+        for panel in (loss, recall):
+            panel.grid(alpha=0.3)
+    top = max(recall.get_ylim()[1] for recall in axes[1])
+    for recall in axes[1]:
+        recall.set_ylim(0, top)
+    axes[0, 0].set_ylabel("training loss")
+    axes[1, 0].set_ylabel("Recall@20 on the test sessions")
+    axes[1, 0].legend(fontsize="small", loc="lower right")
+    figure.suptitle(SYNTHETIC_NOTE if results.data.synthetic else "RSC15", fontsize="medium")
+    return figure

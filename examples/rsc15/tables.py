@@ -1,0 +1,96 @@
+"""Results as tables in the terminal, 80 columns wide."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from examples.rsc15.baselines import POPULARITY
+from examples.rsc15.data import SYNTHETIC_NOTE
+from examples.rsc15.results import Results
+from examples.rsc15.settings import Published
+from examples.rsc15.training import CUT_OFFS, Metrics, Run
+
+# The widest config and eight figures of four decimals just fit.
+_STYLE = dict(box=box.SIMPLE_HEAD, padding=0, title_justify="left", caption_justify="left")
+
+
+def print_results(results: Results, console: Console) -> None:
+    for table in (quality_table(results), time_table(results.runs)):
+        console.print(table)
+        console.print()
+    if text := conclusion(results):
+        console.print(text, highlight=False)
+
+
+def quality_table(results: Results) -> Table:
+    """Recall@N and MRR@N after the last epoch: config by config, engine by engine, then the baselines."""
+    notes = [SYNTHETIC_NOTE] if results.data.synthetic else []
+    evaluated, of = results.baseline_sessions
+    if evaluated < of:
+        notes.append(f"Baselines on {evaluated:,} of the {of:,} test sessions")
+    table = Table(title="Recall@N and MRR@N after the last epoch", caption="\n".join(notes), **_STYLE)
+    table.add_column("", no_wrap=True)
+    for metric in ("Rec", "MRR"):
+        for N in CUT_OFFS:
+            table.add_column(f"{metric}@{N}", justify="right", no_wrap=True)
+    for config in results.configs:
+        table.add_row(config, style="bold")
+        for run in results.of_config(config):
+            table.add_row(f"  {run.engine}", *_after_last_epoch(run))
+        if published := results.published(config):
+            table.add_row("  published", *_at_20(published), style="dim")
+    if results.baselines:
+        table.add_row("baselines", style="bold")
+        for result in results.baselines:
+            table.add_row(f"  {result.name}", *_numbers(result.metrics))
+    return table
+
+
+def _numbers(metrics: Metrics) -> list[str]:
+    return [f"{metrics[N][which]:.4f}" for which in (0, 1) for N in CUT_OFFS]
+
+
+def _after_last_epoch(run: Run) -> list[str]:
+    return ["NaN"] * (2 * len(CUT_OFFS)) if run.diverged else _numbers(run.epochs[-1].metrics)
+
+
+def _at_20(published: Published) -> list[str]:
+    blank = [""] * (len(CUT_OFFS) - 1)
+    return [*blank, f"{published.recall:.4f}", *blank, f"{published.mrr:.4f}"]
+
+
+def time_table(runs: list[Run]) -> Table:
+    table = Table(title="Seconds; start-up is all before the first step, compilation included", **_STYLE)
+    table.add_column("", no_wrap=True)
+    for heading in ("epochs", "start-up", "training", "events/s", "evaluation"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for run in runs:
+        table.add_row(
+            f"{run.config} {run.engine}",
+            str(len(run.epochs)),
+            f"{run.startup_seconds:.1f}",
+            f"{run.training_seconds:.1f}",
+            f"{run.events_per_second:,.0f}",
+            f"{run.evaluation_seconds:.1f}",
+        )
+    return table
+
+
+def conclusion(results: Results) -> str | None:
+    """The best model beside the best popularity baseline, where both were evaluated on all test sessions."""
+    popular = [result for result in results.baselines if result.name in POPULARITY]
+    finished = [run for run in results.runs if run.epochs and not run.diverged]
+    evaluated, of = results.baseline_sessions
+    if not popular or not finished or evaluated < of:
+        return None
+
+    def recall(run: Run) -> float:
+        return run.epochs[-1].metrics[20][0]
+
+    best = max(finished, key=recall)
+    baseline = max(popular, key=lambda result: result.metrics[20][0])
+    note = " on SYNTHETIC data" if results.data.synthetic else ""
+    return (
+        f"Recall@20{note}: {recall(best):.4f} by {best.config} ({best.engine}); "
+        f"{baseline.metrics[20][0]:.4f} by {baseline.name}, the best popularity baseline."
+    )

@@ -1,0 +1,266 @@
+"""The main job, with an engine that learns nothing and counts what it is told."""
+
+import json
+import types
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from examples.rsc15 import engines, run_rsc15
+from examples.rsc15.data import SYNTHETIC_NOTE
+from examples.rsc15.figure import write_figure
+from examples.rsc15.preprocess import Counts
+from examples.rsc15.settings import CONFIGS
+
+STEP = 100  # events between two reports
+
+
+class FakeGRU4Rec:
+    """Has the options it is given; an epoch is a walk over the events; its recall is its number of epochs / 100."""
+
+    stop_after: int | None = None  # epochs before a simulated interruption
+    nan_at: int | None = None
+
+    def __init__(self, *, backend=None, dtype="float32", seed=42, **params):
+        if unknown := set(params) - {name for config in CONFIGS.values() for name in config.params}:
+            raise ValueError(f"unknown parameter {unknown}")
+        self.__dict__.update(params, epochs_done=0, error_during_train=False)
+
+    def set_params(self, **texts):
+        for name, text in texts.items():
+            if name not in self.__dict__ and not name.endswith("_key"):
+                raise ValueError(f"unknown parameter {name!r}")
+            setattr(self, name, type(getattr(self, name, ""))(text))
+
+    def fit(self, data, sample_store=10000000, retrain=False, *, resume=False, on_step=None, on_epoch_end=None):
+        assert resume == (self.epochs_done > 0)
+        for epoch in range(self.epochs_done, self.n_epochs):
+            if epoch == self.nan_at:
+                self.error_during_train = True
+                return
+            for events in range(STEP, len(data), STEP):
+                progress = dict(epoch=epoch, step=events // 10, events=events, total_events=len(data), loss=0.5)
+                on_step(types.SimpleNamespace(**progress))
+            self.epochs_done += 1
+            on_epoch_end(epoch, 1.0 / (epoch + 1))
+            if self.epochs_done == self.stop_after:
+                raise KeyboardInterrupt
+
+    def save(self, path):
+        Path(path).write_text(json.dumps(self.__dict__))
+
+    @classmethod
+    def load(cls, path):
+        gru = cls()
+        gru.__dict__.update(json.loads(Path(path).read_text()))
+        return gru
+
+
+def fake_evaluation(gru, test, *, cut_off, batch_size, mode, session_key, item_key, time_key):
+    assert {session_key, item_key, time_key} <= set(test.columns) and mode == "conservative"
+    return {N: (gru.epochs_done / 100, gru.epochs_done / 200) for N in cut_off}
+
+
+@pytest.fixture(autouse=True)
+def fake_engines(monkeypatch):
+    modules = {
+        "fake.model": types.SimpleNamespace(GRU4Rec=FakeGRU4Rec),
+        "fake.evaluation": types.SimpleNamespace(evaluate_gpu=fake_evaluation),
+    }
+    monkeypatch.setattr(engines, "import_module", modules.__getitem__)
+    monkeypatch.setattr(engines, "_MODULES", {name: tuple(modules) for name in ("original", "keras")})
+    monkeypatch.setattr(FakeGRU4Rec, "stop_after", None)
+    monkeypatch.setattr(FakeGRU4Rec, "nan_at", None)
+    monkeypatch.setattr(run_rsc15, "write_figure", lambda results, path: None)  # it takes longer than all the rest
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def prepared(tmp_path) -> list[str]:
+    """``--train`` and ``--test`` of a small pair of files, and ``--out``."""
+    for name, sessions in (("train.txt", 90), ("test.txt", 30)):
+        rows = [(s, item, 1000.5 + s) for s in range(sessions) for item in (1, 2, 3)]
+        pd.DataFrame(rows, columns=["SessionId", "ItemId", "Time"]).to_csv(tmp_path / name, sep="\t", index=False)
+    return ["--train", f"{tmp_path}/train.txt", "--test", f"{tmp_path}/test.txt", "--out", f"{tmp_path}/out"]
+
+
+def results(tmp_path) -> dict:
+    return json.loads((tmp_path / "out" / "results.json").read_text())
+
+
+def test_embedded_data_are_called_synthetic_everywhere(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(run_rsc15, "write_figure", write_figure)
+    assert run_rsc15.main(["--out", f"{tmp_path}/out", "--no-baselines"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("SYNTHETIC") >= 2
+    assert "published" not in printed and "0.7197" not in printed
+    written = results(tmp_path)
+    assert written["synthetic"] and written["data"]["source"] == SYNTHETIC_NOTE
+    assert written["runs"][0]["published"] is None
+    assert (tmp_path / "out" / "results.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "data" / "rsc15_train_full.txt").exists()
+
+
+def test_results_hold_what_it_takes_to_repeat_them(prepared, tmp_path):
+    arguments = [*prepared, "--epochs", "3", "--seed", "7", "--set", "momentum=0.25", "--dtype", "float64"]
+    assert run_rsc15.main(arguments) == 0
+    written = results(tmp_path)
+    (job,) = written["runs"]
+    expected = CONFIGS["bpr-max"].params | {"n_epochs": 3, "momentum": 0.25, "seed": 7, "dtype": "float64"}
+    assert job["params"] == expected | {"backend": "c"}
+    assert [epoch["loss"] for epoch in job["epochs"]] == [1, 1 / 2, 1 / 3]
+    assert [epoch["metrics"]["recall"]["20"] for epoch in job["epochs"]] == [0.01, 0.02, 0.03]
+    assert job["epochs"][2]["metrics"]["mrr"] == {"1": 0.015, "5": 0.015, "10": 0.015, "20": 0.015}
+    # The events before the first report are start-up, those after the last one count.
+    assert [epoch["events"] for epoch in job["epochs"]] == [270 - STEP, 270, 270]
+    assert written["data"]["counts"]["test"] == {"events": 90, "sessions": 30, "items": 3}
+    assert len(written["data"]["sha256"]["train_full"]) == 64
+    assert {"python", "numpy", "polars"} <= set(written["versions"]) and written["machine"]["cores"] >= 1
+
+
+def test_the_fingerprint_is_that_of_the_files(prepared, tmp_path):
+    run_rsc15.main(prepared)
+    before = results(tmp_path)["data"]["sha256"]
+    with open(tmp_path / "test.txt", "a") as file:
+        file.write("29\t1\t2000.5\n")
+    run_rsc15.main(prepared)
+    after = results(tmp_path)["data"]["sha256"]
+    assert before["train_full"] == after["train_full"] and before["test"] != after["test"]
+
+
+def test_every_config_and_engine_has_a_row(prepared, tmp_path, capsys):
+    assert run_rsc15.main([*prepared, "--config", "all", "--engine", "both", "--epochs", "2"]) == 0
+    jobs = [(job["config"], job["engine"]) for job in results(tmp_path)["runs"]]
+    assert jobs == [(config, engine) for config in CONFIGS for engine in ("original", "keras")]
+    printed = capsys.readouterr().out
+    table = printed[printed.index("Recall@N") :]
+    assert all(config in table for config in CONFIGS)
+    assert table.count("0.0200") == 4 * len(jobs)
+
+
+def test_only_the_engines_asked_for_are_imported(prepared, monkeypatch):
+    monkeypatch.setitem(engines._MODULES, "keras", ("not.there", "not.there"))
+    assert run_rsc15.main([*prepared, "--engine", "original"]) == 0
+    with pytest.raises(KeyError):
+        run_rsc15.main([*prepared, "--engine", "keras"])
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_published_results_stand_beside_results_on_published_counts_only(prepared, capsys, monkeypatch, published):
+    counts = Counts(90, 30, 3) if published else Counts(90, 31, 3)
+    monkeypatch.setattr("examples.rsc15.preprocess.PUBLISHED", {"test": counts})
+    assert run_rsc15.main([*prepared, "--config", "bpr-max", "top1"]) == 0
+    assert ("0.7197" in capsys.readouterr().out) == published
+
+
+def test_the_raw_file_is_prepared_first(tmp_path):
+    from examples.rsc15.sample import write_sample
+
+    write_sample(tmp_path / "clicks.dat", clicks=4_000, items=100, days=4)
+    assert run_rsc15.main(["--clicks", f"{tmp_path}/clicks.dat", "--out", f"{tmp_path}/out", "--epochs", "1"]) == 0
+    written = results(tmp_path)
+    lines = (tmp_path / "out" / "data" / "rsc15_test.txt").read_text().splitlines()
+    assert written["data"]["counts"]["test"]["events"] == len(lines) - 1
+    assert not written["synthetic"] and written["data"]["source"].endswith("clicks.dat")
+
+
+def test_an_interrupted_run_is_taken_up_where_it_stopped(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(FakeGRU4Rec, "stop_after", 2)
+    assert run_rsc15.main([*prepared, "--epochs", "5", "--checkpoint"]) == 130
+    assert len(results(tmp_path)["runs"][0]["epochs"]) == 2  # written epoch by epoch
+    folder = tmp_path / "out" / "checkpoints"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "bpr-max-original-epoch2.safetensors",
+        "bpr-max-original.json",
+    ]
+    monkeypatch.setattr(FakeGRU4Rec, "stop_after", None)
+    assert run_rsc15.main([*prepared, "--epochs", "6", "--resume"]) == 0  # more epochs than before are fine
+    epochs = results(tmp_path)["runs"][0]["epochs"]
+    assert [epoch["metrics"]["recall"]["20"] for epoch in epochs] == [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
+
+
+def test_a_finished_run_is_not_trained_again(prepared, tmp_path, monkeypatch):
+    assert run_rsc15.main([*prepared, "--epochs", "3", "--checkpoint"]) == 0
+    before = results(tmp_path)["runs"]
+    monkeypatch.setattr(FakeGRU4Rec, "fit", None)
+    assert run_rsc15.main([*prepared, "--epochs", "3", "--resume"]) == 0
+    assert results(tmp_path)["runs"] == before
+
+
+def test_a_checkpoint_of_other_settings_or_other_data_is_refused(prepared, tmp_path, capsys):
+    assert run_rsc15.main([*prepared, "--epochs", "3", "--checkpoint"]) == 0
+    assert run_rsc15.main([*prepared, "--epochs", "4", "--resume", "--set", "momentum=0.5"]) == 2
+    assert "momentum=0.3, not 0.5" in capsys.readouterr().err
+    with open(tmp_path / "train.txt", "a") as file:
+        file.write("29\t1\t2000.5\n")
+    assert run_rsc15.main([*prepared, "--epochs", "4", "--resume"]) == 2
+    assert "other data" in capsys.readouterr().err
+
+
+def test_models_are_saved_where_asked(prepared, tmp_path):
+    assert run_rsc15.main([*prepared, "--epochs", "2", "--engine", "both", "--save", f"{tmp_path}/models"]) == 0
+    names = sorted(path.name for path in (tmp_path / "models").iterdir())
+    assert names == ["bpr-max-keras.safetensors", "bpr-max-original.safetensors"]
+    assert FakeGRU4Rec.load(tmp_path / "models" / names[0]).epochs_done == 2
+
+
+@pytest.mark.parametrize("nan_at", [0, 1])
+def test_a_loss_that_is_no_number_is_shown_and_written(prepared, tmp_path, capsys, monkeypatch, nan_at):
+    monkeypatch.setattr(FakeGRU4Rec, "nan_at", nan_at)
+    assert run_rsc15.main([*prepared, "--epochs", "3"]) == 0
+    assert capsys.readouterr().out.count("NaN") == 8
+    (job,) = results(tmp_path)["runs"]
+    assert job["diverged"] and len(job["epochs"]) == nan_at
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--config", "bpr"], "--config bpr: unknown; bpr-max, bpr-max-constrained"),
+        (["--set", "momentum"], "--set momentum: name=value is needed"),
+        (["--set", "=3"], "name=value is needed"),
+        (["--set", "momentun=0.1"], "unknown parameter 'momentun'"),
+        (["--epochs", "0"], "--epochs 0: at least 1"),
+        (["--baseline-sessions", "0"], "--baseline-sessions 0: at least 1"),
+        (["--engine", "keras", "--mode", "jax"], "--mode concerns the original engine"),
+        (["--clicks", "clicks.dat"], "one of the two is accepted"),
+        (["--set", "session_key=Sid"], "train.txt has no column 'Sid'; its columns are SessionId, ItemId, Time"),
+        (["--test", "no-such-file.txt"], "no-such-file.txt"),
+    ],
+)
+def test_bad_options_are_a_message_and_status_2(prepared, tmp_path, capsys, arguments, message):
+    assert run_rsc15.main([*prepared, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "train.txt is empty"),
+        ("SessionId\tItemId\tTime\n", "train.txt holds no event"),
+        ("SessionId\tItemId\n1\t2\n", "no column 'Time'"),
+        ("SessionId\tItemId\tTime\n1\t2\tnoon\n", "column 'Time' must hold numbers"),
+        ("SessionId\tItemId\tTime\n1\t\t2.5\n1\t2\t2.5\n", "1 value(s) missing in column 'ItemId'"),
+        ("SessionId\tItemId\tTime\n1\t2\t2.5\n1\t2\t2.5\t7\n", "train.txt: "),
+    ],
+)
+def test_a_bad_sessions_file_is_a_message_and_status_2(prepared, tmp_path, capsys, content, message):
+    (tmp_path / "train.txt").write_text(content)
+    assert run_rsc15.main(prepared) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_train_without_test_is_refused(tmp_path, capsys):
+    assert run_rsc15.main(["--train", "train.txt", "--out", f"{tmp_path}/out"]) == 2
+    assert "--train and --test go together" in capsys.readouterr().err
+
+
+def test_other_columns_may_be_named(prepared, tmp_path):
+    for name in ("train.txt", "test.txt"):
+        frame = pd.read_csv(tmp_path / name, sep="\t").rename(columns={"SessionId": "Sid"}).assign(Other="x")
+        frame.to_csv(tmp_path / name, sep="\t", index=False)
+    assert run_rsc15.main([*prepared, "--set", "session_key=Sid"]) == 0
+    assert results(tmp_path)["data"]["counts"]["test"] == {"events": 90, "sessions": 30, "items": 3}
