@@ -48,7 +48,8 @@ setup(
     extras_require={
         # Aesara 2.9.4 generates code for JAX, whose interface moves; later JAX also leaves NumPy 1.26 behind.
         "jax": ["jax==0.6.2", "jaxlib==0.6.2"],
-        "torch": ["torch>=2.6,<3"],
+        # PyTorch 2.13 asks for setuptools 77 or later, which Aesara does not admit (above).
+        "torch": ["torch>=2.6,<2.13"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
     },
     classifiers=[
