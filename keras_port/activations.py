@@ -1,0 +1,78 @@
+"""Activation functions by their published names, such as ``elu-0.5`` (GRU4Rec v2, 2018).
+
+A name maps to a function of one tensor. The two softmaxes are functions of the scores and of a mask of the columns that
+count, because a batch with empty lanes carries columns that belong to no item.
+"""
+
+import re
+
+from keras import ops
+
+_PLAIN = {"linear": lambda x: x, "relu": ops.relu, "tanh": ops.tanh}
+_PARAMETRIC = {"leaky": 1, "elu": 1, "selu": 2}  # name -> number of constants
+_NUMBER = r"-(-?\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+)"
+
+
+def hidden(name):
+    """Elementwise activation: linear, relu, tanh, leaky-X, elu-X or selu-X-Y. Raises ValueError for another name."""
+    act = _elementwise(name)
+    if act is None:
+        raise ValueError(f"hidden_act={name!r}: linear, relu, tanh, leaky-X, elu-X or selu-X-Y is accepted")
+    return act
+
+
+def final(name):
+    """Output activation ``f(scores, columns, training)``: those of :func:`hidden`, softmax and softmax_logit.
+
+    scores: (M, N). columns: (1, N) bool, true where the column is a scored item; None when all are.
+    """
+    if name == "softmax":
+        return lambda scores, columns, training: softmax(scores, columns)
+    if name == "softmax_logit":
+        return lambda scores, columns, training: (softmax_logit if training else softmax)(scores, columns)
+    act = _elementwise(name)
+    if act is None:
+        accepted = "softmax, softmax_logit, linear, relu, tanh, leaky-X, elu-X or selu-X-Y"
+        raise ValueError(f"final_act={name!r}: {accepted} is accepted")
+    return lambda scores, columns, training: act(scores)
+
+
+def softmax(scores, columns=None):
+    """exp(o - max o) / sum exp(o - max o) along each row; 0 in columns that do not count."""
+    weights = _exp_below_max(scores, columns)[1]
+    return weights / ops.sum(weights, axis=1, keepdims=True)
+
+
+def softmax_logit(scores, columns=None):
+    """logsumexp(o) - o along each row, that is -log softmax(o), after subtracting the row maximum."""
+    shifted, weights = _exp_below_max(scores, columns)
+    return ops.log(ops.sum(weights, axis=1, keepdims=True)) - shifted
+
+
+def _exp_below_max(scores, columns):
+    if columns is not None:
+        scores = ops.where(columns, scores, ops.full_like(scores, -1e30))
+    shifted = scores - ops.stop_gradient(ops.max(scores, axis=1, keepdims=True))
+    return shifted, ops.exp(shifted)
+
+
+def _elementwise(name):
+    if name in _PLAIN:
+        return _PLAIN[name]
+    kind = str(name).split("-")[0]
+    match = re.fullmatch(kind + _NUMBER * _PARAMETRIC.get(kind, 0), str(name)) if kind in _PARAMETRIC else None
+    if not match:
+        return None
+    x, y = (float(group) for group in (*match.groups(), 1)[:2])
+    negative_part = {
+        "leaky": lambda v: x * v,
+        "elu": lambda v: x * _expm1(v),
+        "selu": lambda v: x * y * _expm1(v),
+    }[kind]
+    scale = x if kind == "selu" else 1.0
+    return lambda v: ops.where(v >= 0, scale * v, negative_part(v))
+
+
+def _expm1(v):
+    # the clip keeps the branch that `where` discards from overflowing and poisoning the gradient
+    return ops.exp(ops.minimum(v, ops.zeros_like(v))) - 1.0

@@ -1,0 +1,102 @@
+"""The layers of GRU4Rec. Each computes one step for M lanes; the recurrent state is an argument and a result.
+
+Item tables (``Wx0`` or ``E``, ``Wy`` and ``By``) are read through ``lookup`` and computed with in ``call``: training
+differentiates with respect to the looked-up rows, so that neither a gradient nor an update is ever of the size of the table.
+"""
+
+import keras
+from keras import ops
+
+from keras_port import activations
+
+
+class _WeightedLayer(keras.layers.Layer):
+    """A layer whose weights carry the names of the paper's implementation and start at zero until they are drawn."""
+
+    def _weight(self, name, shape):
+        return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=True)
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
+class ItemTable(_WeightedLayer):
+    """One row an item: an embedding ``E``, or the first layer's input weights ``Wx0`` when items enter it directly.
+
+    Input: (M,) item indices. Output: (M, width).
+    """
+
+    def __init__(self, n_items, width, weight_name, **kwargs):
+        super().__init__(**kwargs)
+        self.n_items, self.width, self.weight_name = n_items, width, weight_name
+        self.table = self._weight(weight_name, (n_items, width))
+        self.built = True
+
+    def lookup(self, indices):
+        return ops.take(self.table, indices, axis=0)
+
+    def call(self, indices):
+        return self.lookup(indices)
+
+    def get_config(self):
+        config = {"n_items": self.n_items, "width": self.width, "weight_name": self.weight_name}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
+class SessionGRU(_WeightedLayer):
+    """A GRU step whose reset gate acts before the matrix product (Cho et al. 2014), not after it as in cuDNN.
+
+    With v = x·Wx + Bh and column blocks candidate | reset | update:
+
+        r = sigmoid(v_reset + H·Wrz_reset)      z = sigmoid(v_update + H·Wrz_update)
+        c = hidden_act((H*r)·Wh + v_candidate)  h = (1 - z)*H + z*c
+
+    Inputs: x (M, input_width), or v - Bh itself (M, 3*units) when ``input_width`` is None; H (M, units). Output: (M, units).
+    """
+
+    def __init__(self, units, input_width, hidden_act, index=0, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.input_width, self.hidden_act, self.index = units, input_width, hidden_act, index
+        self.activation = activations.hidden(hidden_act)
+        self.Wx = None if input_width is None else self._weight(f"Wx{index}", (input_width, 3 * units))
+        self.Wh = self._weight(f"Wh{index}", (units, units))
+        self.Wrz = self._weight(f"Wrz{index}", (units, 2 * units))
+        self.Bh = self._weight(f"Bh{index}", (3 * units,))
+        self.built = True
+
+    def call(self, x, H):
+        v = (x if self.Wx is None else ops.matmul(x, self.Wx)) + self.Bh
+        gates = ops.sigmoid(v[:, self.units :] + ops.matmul(H, self.Wrz))
+        r, z = gates[:, : self.units], gates[:, self.units :]
+        c = self.activation(ops.matmul(H * r, self.Wh) + v[:, : self.units])
+        return (1.0 - z) * H + z * c
+
+    def get_config(self):
+        config = {"units": self.units, "input_width": self.input_width, "hidden_act": self.hidden_act, "index": self.index}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
+class ItemScorer(_WeightedLayer):
+    """Scores of items: final_act(h·Wyᵀ + By).
+
+    Inputs: h (M, units); rows of Wy (N, units) and of By (N, 1), all of them by default. Output: (M, N).
+    ``columns`` (1, N) bool: columns that a softmax counts; all by default.
+    """
+
+    def __init__(self, n_items, units, final_act, **kwargs):
+        super().__init__(**kwargs)
+        self.n_items, self.units, self.final_act = n_items, units, final_act
+        self.activation = activations.final(final_act)
+        self.Wy = self._weight("Wy", (n_items, units))
+        self.By = self._weight("By", (n_items, 1))
+        self.built = True
+
+    def lookup(self, indices):
+        return ops.take(self.Wy, indices, axis=0), ops.take(self.By, indices, axis=0)
+
+    def call(self, h, Wy=None, By=None, columns=None, training=False):
+        Wy, By = (self.Wy, self.By) if Wy is None else (Wy, By)
+        return self.activation(ops.matmul(h, ops.transpose(Wy)) + ops.transpose(By), columns, training)
+
+    def get_config(self):
+        return {**super().get_config(), "n_items": self.n_items, "units": self.units, "final_act": self.final_act}

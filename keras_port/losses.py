@@ -1,0 +1,150 @@
+"""The six losses of GRU4Rec (arXiv 1511.06939, section 3.1.3, and arXiv 1706.03847, section 3) as Keras losses.
+
+Every loss is called with
+
+* ``y_true`` (B,): 1 for a lane that has a target, 0 for an empty lane. The target of lane i is column i, always;
+* ``y_pred`` (B, N): the activated scores: B columns for the lanes' targets, then the shared negative samples.
+
+It returns one value a lane, 0 for an empty lane. Columns of empty lanes count neither as negatives nor in any mean. With
+Keras' default reduction the mean is taken over all B lanes: over the M lanes with a target it is the mean loss times M/B, the
+cost of a step.
+"""
+
+import keras
+from keras import ops
+
+LOG_FLOOR = 1e-24  # inside the logarithms, as published
+
+
+class _Scores:
+    """Views of one batch of scores that the losses are written in (shapes in brackets)."""
+
+    def __init__(self, y_true, y_pred):
+        B, N = y_pred.shape
+        dtype = y_pred.dtype
+        self.lanes = y_true > 0.5  # (B,)
+        samples = ops.ones((N - B,), dtype="bool")
+        self.columns = ops.reshape(ops.concatenate([self.lanes, samples]), (1, N))
+        self.count = ops.cast(ops.sum(ops.cast(self.columns, "int32")), dtype)  # M + n_sample
+        self.diagonal = ops.eye(B, N, dtype="bool")
+        self.yhat = y_pred
+        self.target = ops.sum(ops.where(self.diagonal, y_pred, ops.zeros_like(y_pred)), axis=1, keepdims=True)  # (B, 1)
+
+    def total(self, values):
+        """Sum of (B, N) values over the scored items: (B,)."""
+        return ops.sum(ops.where(self.columns, values, ops.zeros_like(values)), axis=1)
+
+    def mean(self, values):
+        """Mean of (B, N) values over the scored items: (B,)."""
+        return self.total(values) / self.count
+
+    def negatives_softmax(self):
+        """Softmax over each lane's negatives: the target is masked to 0 before the maximum, and out of the sum after it."""
+        negative = ops.logical_and(self.columns, ops.logical_not(self.diagonal))
+        zeros = ops.zeros_like(self.yhat)
+        scores = ops.where(negative, self.yhat, zeros)
+        # the maximum is over the row with the target's 0 in it, so the 0 of an empty lane's column changes nothing
+        weights = ops.where(negative, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), zeros)
+        return weights / ops.sum(weights, axis=1, keepdims=True)
+
+
+class SessionLoss(keras.losses.Loss):
+    """A loss over (lane, scored item) pairs. A subclass gives ``per_lane(scores) -> (B,)``."""
+
+    def call(self, y_true, y_pred):
+        scores = _Scores(y_true, y_pred)
+        values = self.per_lane(scores)
+        return ops.where(scores.lanes, values, ops.zeros_like(values))
+
+
+class _Smoothed(SessionLoss):
+    """A cross-entropy with label smoothing s: (1 - s*K/(K-1)) * nll(target) + s/(K-1) * sum_j nll_j, K = M + n_sample."""
+
+    def __init__(self, smoothing=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.smoothing = smoothing
+
+    def per_lane(self, scores):
+        target = self.nll(scores.target)[:, 0]
+        if not self.smoothing:
+            return target
+        share = self.smoothing / (scores.count - 1.0)
+        return (1.0 - share * scores.count) * target + share * scores.total(self.nll(scores.yhat))
+
+    def get_config(self):
+        return {**super().get_config(), "smoothing": self.smoothing}
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
+class CrossEntropy(_Smoothed):
+    """-log(yhat_target + 1e-24), for softmax scores."""
+
+    def nll(self, yhat):
+        return -ops.log(yhat + LOG_FLOOR)
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
+class LogitCrossEntropy(_Smoothed):
+    """The target's softmax_logit, which is its negative log-likelihood already."""
+
+    def nll(self, yhat):
+        return yhat
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
+class BPR(SessionLoss):
+    """mean_j -log sigmoid(yhat_target - yhat_j), the target's own column included (arXiv 1511.06939)."""
+
+    def per_lane(self, scores):
+        return scores.mean(ops.softplus(scores.yhat - scores.target))
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
+class TOP1(SessionLoss):
+    """mean_j [sigmoid(yhat_j - yhat_target) + sigmoid(yhat_j^2)] - sigmoid(yhat_target^2) / (M + n_sample)."""
+
+    def per_lane(self, scores):
+        target = scores.target[:, 0]
+        return scores.mean(_top1_terms(scores)) - ops.sigmoid(target * target) / scores.count
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
+class TOP1Max(SessionLoss):
+    """sum_j w_j [sigmoid(yhat_j - yhat_target) + sigmoid(yhat_j^2)], w the negatives' softmax (arXiv 1706.03847, eq. 6)."""
+
+    def per_lane(self, scores):
+        return ops.sum(scores.negatives_softmax() * _top1_terms(scores), axis=1)
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
+class BPRMax(SessionLoss):
+    """-log(sum_j w_j sigmoid(yhat_target - yhat_j) + 1e-24) + bpreg * sum_j w_j yhat_j^2 (arXiv 1706.03847, eq. 9)."""
+
+    def __init__(self, bpreg=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.bpreg = bpreg
+
+    def per_lane(self, scores):
+        w = scores.negatives_softmax()
+        likelihood = ops.sum(w * ops.sigmoid(scores.target - scores.yhat), axis=1)
+        return -ops.log(likelihood + LOG_FLOOR) + self.bpreg * ops.sum(w * scores.yhat * scores.yhat, axis=1)
+
+    def get_config(self):
+        return {**super().get_config(), "bpreg": self.bpreg}
+
+
+def _top1_terms(scores):
+    return ops.sigmoid(scores.yhat - scores.target) + ops.sigmoid(scores.yhat * scores.yhat)
+
+
+def from_settings(settings):
+    """The Keras loss of a :class:`~keras_port.settings.Settings`."""
+    dtype = settings.dtype
+    return {
+        "cross-entropy": lambda: CrossEntropy(settings.smoothing, dtype=dtype),
+        "xe_logit": lambda: LogitCrossEntropy(settings.smoothing, dtype=dtype),
+        "bpr": lambda: BPR(dtype=dtype),
+        "top1": lambda: TOP1(dtype=dtype),
+        "top1-max": lambda: TOP1Max(dtype=dtype),
+        "bpr-max": lambda: BPRMax(settings.bpreg, dtype=dtype),
+    }[settings.loss]()
