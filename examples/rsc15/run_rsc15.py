@@ -6,6 +6,7 @@ Without arguments it runs on SYNTHETIC data that it makes itself. See ``--help``
 import argparse
 import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ if __package__ in (None, ""):
 from examples.rsc15 import data as data_module
 from examples.rsc15 import settings
 from examples.rsc15.baselines import NAMES, evaluate_baselines, evenly_chosen_sessions
+from examples.rsc15.checkpoints import Checkpoints
 from examples.rsc15.data import Columns, Dataset
 from examples.rsc15.engines import ENGINES, Engine
 from examples.rsc15.figure import write_figure
 from examples.rsc15.results import Results
 from examples.rsc15.tables import print_results
-from examples.rsc15.training import Checkpoints, Run, progress_bar, train
+from examples.rsc15.training import Run, progress_bar, train
 
 log = logging.getLogger(__name__)
 
@@ -87,13 +89,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raise ValueError for options that do not go together or are out of range."""
+    """Raise ValueError for options out of range or at odds with each other, OSError for files that are not there."""
     if (options.train is None) != (options.test is None):
         raise ValueError("--train and --test go together")
     if options.clicks and options.train:
         raise ValueError("--clicks and --train/--test: one of the two is accepted")
     if options.mode and options.engine == "keras":
         raise ValueError("--mode concerns the original engine; --engine keras does not use it")
+    for path in filter(None, (options.clicks, options.train, options.test)):
+        path.open("rb").close()
     for name in ("epochs", "baseline_sessions"):
         value = getattr(options, name)
         if value is not None and value < 1:
@@ -109,57 +113,87 @@ def load_data(options: argparse.Namespace, columns: Columns) -> Dataset:
     return data_module.embedded(folder, columns)
 
 
-def engine_params(options: argparse.Namespace, engine: str, config: settings.Config) -> dict[str, Any]:
-    params = config.params | {"dtype": options.dtype, "seed": options.seed}
-    if options.epochs or not (options.clicks or options.train):
-        params["n_epochs"] = options.epochs or EMBEDDED_EPOCHS
-    if engine == "original":
-        params["backend"] = options.mode or "c"
-    return params
+def column_names(overrides: dict[str, str]) -> Columns:
+    return Columns(*(overrides.get(f"{name}_key", default) for name, default in Columns()._asdict().items()))
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
-    check(options)
+@dataclass(frozen=True)
+class Job:
+    """One training to be done."""
+
+    config: str
+    engine: Engine
+    params: dict[str, Any]
+    overrides: dict[str, str]
+
+    def start(self) -> tuple[Run, Any]:
+        """A run without epochs, and a new model. Raises ValueError for an option that the model does not accept."""
+        gru = self.engine.create(self.params, self.overrides)
+        overridden = {name: getattr(gru, name) for name in self.overrides}
+        return Run(self.engine.name, self.config, self.params | overridden), gru
+
+
+def plan(options: argparse.Namespace, overrides: dict[str, str]) -> list[Job]:
+    """Config by config, engine by engine. Imports the engines, and raises what :meth:`Job.start` does."""
     configs = settings.choose(options.config)
-    overrides = settings.parse_overrides(options.set)
-    columns = Columns(*(overrides.get(f"{name}_key", default) for name, default in Columns()._asdict().items()))
-    for path in filter(None, (options.clicks, options.train, options.test)):
-        path.open("rb").close()  # a missing file is better reported before the engines are imported
     engines = [Engine.named(name) for name in (ENGINES if options.engine == "both" else [options.engine])]
-    jobs = [(config, engine, engine_params(options, engine.name, config)) for config in configs for engine in engines]
-    for _, engine, params in jobs:
-        engine.create(params, overrides)
+    changes = {"dtype": options.dtype, "seed": options.seed}
+    if options.epochs or not (options.clicks or options.train):
+        changes["n_epochs"] = options.epochs or EMBEDDED_EPOCHS
+    own = {"original": {"backend": options.mode or "c"}}
+    jobs = [
+        Job(config.name, engine, config.params | changes | own.get(engine.name, {}), overrides)
+        for config in configs
+        for engine in engines
+    ]
+    for job in jobs:
+        job.start()
+    return jobs
 
+
+def run(options: argparse.Namespace, command: list[str], console: Console) -> None:
+    check(options)
+    overrides = settings.parse_overrides(options.set)
+    columns = column_names(overrides)
+    jobs = plan(options, overrides)
     data = load_data(options, columns)
     describe(data, console)
-    results = Results(data, sys.argv[1:])
-    baselines = options.baselines if options.baselines is not None else data.synthetic
-    if baselines:
+
+    results = Results(data, command)
+    if options.baselines or (options.baselines is None and data.synthetic):
         test = evenly_chosen_sessions(data.test, columns, options.baseline_sessions)
         results.baseline_sessions = test[columns.session].nunique(), data.counts["test"].sessions
         results.baselines = evaluate_baselines(data, test, options.seed, console)
-
-    checkpoints = Checkpoints(options.out / "checkpoints", data.sha256)
-    for config, engine, params in jobs:
-        gru = engine.create(params, overrides)
-        job = Run(engine.name, config.name, params | {name: getattr(gru, name) for name in overrides})
-        if options.resume and (earlier := checkpoints.load(job, engine)):
-            n_epochs = gru.n_epochs
-            job, gru = earlier
-            gru.n_epochs = n_epochs
-            console.print(f"{config.name} {engine.name}: {len(job.epochs)} epoch(s) taken from {checkpoints.folder}")
-        results.runs.append(job)
-        keep = checkpoints if options.checkpoint or options.resume else None
-        with progress_bar(console=console, transient=True) as progress:
-            train(engine, gru, job, data, progress, keep, lambda _: results.write(options.out / "results.json"))
-        if options.save:
-            options.save.mkdir(parents=True, exist_ok=True)
-            gru.save(options.save / f"{job.name}.safetensors")
+    for job in jobs:
+        carry_out(job, results, options, console)
 
     results.write(options.out / "results.json")
     write_figure(results, options.out / "results.png")
     print_results(results, console)
-    console.print(f"Written: {options.out / 'results.json'}, {options.out / 'results.png'}", highlight=False)
+    console.print(f"Written: {options.out / 'results.json'}, {options.out / 'results.png'}")
+
+
+def carry_out(job: Job, results: Results, options: argparse.Namespace, console: Console) -> None:
+    """Train, evaluate and save one model; ``results`` and its file grow epoch by epoch."""
+    result, gru = job.start()
+    checkpoints = Checkpoints(options.out / "checkpoints", results.data.sha256)
+    if options.resume and (earlier := checkpoints.load(result, job.engine)):
+        n_epochs = gru.n_epochs
+        result, gru = earlier
+        gru.n_epochs = n_epochs
+        console.print(f"{job.config} {job.engine.name}: {len(result.epochs)} epoch(s) from {checkpoints.folder}")
+    results.runs.append(result)
+
+    def after_epoch() -> None:
+        if options.checkpoint or options.resume:
+            checkpoints.save(result, gru)
+        results.write(options.out / "results.json")
+
+    with progress_bar(console=console, transient=True) as progress:
+        train(job.engine, gru, result, results.data, progress, after_epoch)
+    if options.save:
+        options.save.mkdir(parents=True, exist_ok=True)
+        gru.save(options.save / f"{result.name}.safetensors")
 
 
 def describe(data: Dataset, console: Console) -> None:
@@ -182,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
         handlers=[RichHandler(console=problems, show_path=False)],
     )
     try:
-        run(options, console)
+        run(options, sys.argv[1:] if arguments is None else arguments, console)
     except (ValueError, OSError, ImportError) as error:
         if options.verbose:
             raise

@@ -38,7 +38,7 @@ if __package__ in (None, ""):
 
 from examples.files import written_whole
 
-CLICKS, ITEMS, DAYS, SEED = 30_000, 600, 6, 42
+CLICKS, ITEMS, DAYS, SEED = 30_000, 1_200, 6, 42
 
 SESSIONS_PER_CHUNK = 50_000
 FIRST_DAY = np.datetime64("2014-04-01T00:00:00.000", "ms")

@@ -1,20 +1,16 @@
-"""Training of one model with progress, timing, evaluation after each epoch, and checkpoints."""
+"""Training of one model with progress, timing, and evaluation after each epoch."""
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Callable
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from examples.files import written_whole
 from examples.rsc15.data import Dataset
 from examples.rsc15.engines import Engine
 
 CUT_OFFS = (1, 5, 10, 20)
 EVALUATION_LANES = 100
-EXTENDABLE = "n_epochs"  # the one setting that may change when a training is taken up again
 
 Metrics = dict[int, tuple[float, float]]  # N -> (Recall@N, MRR@N)
 
@@ -56,53 +52,6 @@ class Run:
         return sum(epoch.events for epoch in self.epochs) / max(self.training_seconds, 1e-9)
 
 
-class Checkpoints:
-    """The last epoch of a run in a folder: ``NAME-epochK.safetensors``, and ``NAME.json``, which names it.
-
-    The JSON file is replaced after the model file is whole: a run that is cut off at any moment can be taken up.
-    """
-
-    def __init__(self, folder: Path, sha256: dict[str, str]):
-        self.folder = folder
-        self.sha256 = sha256
-
-    def save(self, run: Run, gru: Any) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        model = self.folder / f"{run.name}-epoch{len(run.epochs)}.safetensors"
-        gru.save(model)
-        record = {"model": model.name, "sha256": self.sha256, "run": asdict(run)}
-        with written_whole(self.folder / f"{run.name}.json") as temporary:
-            temporary.write_text(json.dumps(record, indent=1))
-        for earlier in self.folder.glob(f"{run.name}-epoch*.safetensors"):
-            if earlier != model:
-                earlier.unlink()
-
-    def load(self, run: Run, engine: Engine) -> tuple[Run, Any] | None:
-        """The run as far as it came, and its model; None when there is no checkpoint.
-
-        Raises ValueError when the checkpoint belongs to other data or other settings.
-        """
-        path = self.folder / f"{run.name}.json"
-        if not path.exists():
-            return None
-        record = json.loads(path.read_text())
-        if record["sha256"] != self.sha256:
-            raise ValueError(f"--resume: {path} was made on other data; give another --out, or leave out --resume")
-        saved = record["run"]
-        for name, value in run.params.items():
-            if name != EXTENDABLE and saved["params"].get(name) != value:
-                raise ValueError(
-                    f"--resume: {path} was made with {name}={saved['params'].get(name)!r}, not {value!r}; "
-                    "give another --out, or leave out --resume"
-                )
-        epochs = [
-            Epoch(**epoch | {"metrics": {int(N): tuple(pair) for N, pair in epoch["metrics"].items()}})
-            for epoch in saved["epochs"]
-        ]
-        earlier = Run(run.engine, run.config, run.params, saved["startup_seconds"], epochs)
-        return earlier, engine.model.load(self.folder / record["model"])
-
-
 def progress_bar(**options: Any) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
@@ -121,16 +70,15 @@ def train(
     run: Run,
     data: Dataset,
     progress: Progress,
-    checkpoints: Checkpoints | None = None,
-    on_epoch: Callable[[Run], None] = lambda run: None,
-) -> Run:
-    """Train ``gru`` up to its ``n_epochs``, after the epochs that ``run`` already has; fill ``run`` in, and return it.
+    after_epoch: Callable[[], None] = lambda: None,
+) -> None:
+    """Train ``gru`` up to its ``n_epochs``, after the epochs that ``run`` already has, and fill ``run`` in.
 
-    After each epoch the model is evaluated on the test part, a checkpoint written if wanted, and ``on_epoch`` called.
+    After each epoch the model is evaluated on the test part, and ``after_epoch`` is called.
     """
     done = len(run.epochs)
     if done >= gru.n_epochs:
-        return run
+        return
     label = f"{run.config} {engine.name}"
     progress.console.print(label, style="bold")
     task = progress.add_task(f"{label}: starting", total=None, loss=float("nan"), rate=0.0)
@@ -154,12 +102,10 @@ def train(
         begin = perf_counter()
         metrics = evaluate(engine, gru, data)
         run.epochs.append(Epoch(float(loss), seconds, events, perf_counter() - begin, metrics))
-        if checkpoints:
-            checkpoints.save(run, gru)
-        recall, mrr = metrics[CUT_OFFS[-1]]
+        recall, mrr = metrics[20]
         figures = f"loss {loss:.4f}, Recall@20 {recall:.4f}, MRR@20 {mrr:.4f}, {seconds:.1f} s"
         progress.console.print(f"  epoch {epoch + 1}/{gru.n_epochs}: {figures}")
-        on_epoch(run)
+        after_epoch()
         clock.start_epoch()
 
     try:
@@ -167,7 +113,6 @@ def train(
     finally:
         progress.remove_task(task)
     run.diverged = bool(gru.error_during_train)
-    return run
 
 
 def evaluate(engine: Engine, gru: Any, data: Dataset) -> Metrics:

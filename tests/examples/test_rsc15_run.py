@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from examples.rsc15 import engines, run_rsc15
-from examples.rsc15.data import SYNTHETIC_NOTE
+from examples.rsc15.baselines import evenly_chosen_sessions
+from examples.rsc15.data import SYNTHETIC_NOTE, Columns
 from examples.rsc15.figure import write_figure
 from examples.rsc15.preprocess import Counts
 from examples.rsc15.settings import CONFIGS
@@ -189,6 +190,9 @@ def test_a_finished_run_is_not_trained_again(prepared, tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_other_settings_or_other_data_is_refused(prepared, tmp_path, capsys):
+    assert run_rsc15.main([*prepared, "--epochs", "3", "--checkpoint", "--set", "momentum=0.5"]) == 0
+    assert run_rsc15.main([*prepared, "--epochs", "4", "--resume"]) == 2
+    assert "momentum=0.5, not 0.3" in capsys.readouterr().err
     assert run_rsc15.main([*prepared, "--epochs", "3", "--checkpoint"]) == 0
     assert run_rsc15.main([*prepared, "--epochs", "4", "--resume", "--set", "momentum=0.5"]) == 2
     assert "momentum=0.3, not 0.5" in capsys.readouterr().err
@@ -264,3 +268,10 @@ def test_other_columns_may_be_named(prepared, tmp_path):
         frame.to_csv(tmp_path / name, sep="\t", index=False)
     assert run_rsc15.main([*prepared, "--set", "session_key=Sid"]) == 0
     assert results(tmp_path)["data"]["counts"]["test"] == {"events": 90, "sessions": 30, "items": 3}
+
+
+@pytest.mark.parametrize("most, expected", [(1, [0]), (3, [0, 4, 9]), (10, list(range(10))), (99, list(range(10)))])
+def test_baselines_run_on_evenly_chosen_whole_sessions(most, expected):
+    test = pd.DataFrame({"SessionId": [*range(9, -1, -1), *range(10)], "ItemId": 1, "Time": 1.0})
+    chosen = evenly_chosen_sessions(test, Columns(), most)
+    assert sorted(chosen.SessionId) == sorted(2 * expected)
