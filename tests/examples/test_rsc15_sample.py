@@ -1,7 +1,5 @@
 """The synthetic clickstream: its format, its shape, and that it holds what a sequence model can learn."""
 
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,10 +15,14 @@ def raw(tmp_path_factory):
     return path
 
 
+def read_frame(path) -> pd.DataFrame:
+    with open(path, "rb") as file:
+        return pd.DataFrame(read_clicks(file, "clicks.dat").to_dict(as_series=False))
+
+
 @pytest.fixture(scope="module")
 def clicks(raw) -> pd.DataFrame:
-    with open(raw, "rb") as file:
-        return pd.DataFrame(read_clicks(file, "clicks.dat").to_dict(as_series=False))
+    return read_frame(raw)
 
 
 def test_the_file_has_the_lines_asked_for_in_the_raw_format(raw, clicks):
@@ -75,7 +77,7 @@ def test_shape_of_the_real_data(clicks):
 def test_the_sequence_tells_more_than_the_last_item_and_that_more_than_popularity(tmp_path):
     """Share of next items guessed right, on the second half of the sessions, by tables counted on the first half."""
     write_sample(tmp_path / "clicks.dat", clicks=60_000, items=600)
-    clicks = read_clicks(io.BytesIO((tmp_path / "clicks.dat").read_bytes()), "clicks.dat")
+    clicks = read_frame(tmp_path / "clicks.dat")
     session, item = clicks.SessionId.to_numpy(), clicks.ItemId.to_numpy()
     t = np.arange(2, len(item))
     t = t[(session[t] == session[t - 2]) & (item[t] != item[t - 1]) & (item[t - 1] != item[t - 2])]
@@ -98,8 +100,8 @@ def test_the_sequence_tells_more_than_the_last_item_and_that_more_than_popularit
 @pytest.mark.parametrize("items, days", [(1, 1), (3, 2), (9, 1), (5_000, 40)])
 def test_any_size_of_shop(tmp_path, items, days):
     write_sample(tmp_path / "clicks.dat", clicks=500, items=items, days=days)
-    clicks = read_clicks(io.BytesIO((tmp_path / "clicks.dat").read_bytes()), "clicks.dat")
-    assert len(clicks) == 500 and clicks["ItemId"].n_unique() <= items
+    clicks = read_frame(tmp_path / "clicks.dat")
+    assert len(clicks) == 500 and clicks.ItemId.nunique() <= items
 
 
 @pytest.mark.parametrize("option", ["clicks", "items", "days"])
