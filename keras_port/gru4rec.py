@@ -316,7 +316,7 @@ class GRU4Rec:
         if not gradients:
             cost = self.model.program("steps")({"steps": np.int32(1), **chunk})
             return Step(float(backends.to_numpy(cost)[0]), None)
-        cost, found = self.model.program("step")({name: values[0] for name, values in chunk.items()})
+        cost, found = self.model.program("step", jit=False)({name: values[0] for name, values in chunk.items()})
         real = {"X": _real(M, B), "Y": _real(M, B, len(Y) - M), "XY": np.concatenate([_real(M, B), _real(M, B, len(Y) - M)])}
         found = {name: backends.to_numpy(g) for name, g in found.items()}
         found.update({name: found[name][real[at]] for name, at in self.model.row_index.items()})
