@@ -22,6 +22,7 @@ class FakeGRU4Rec:
 
     stop_after: int | None = None  # epochs before a simulated interruption
     nan_at: int | None = None
+    dropout_p_hidden = 0.0
 
     def __init__(self, *, backend=None, dtype="float32", seed=42, **params):
         if unknown := set(params) - {name for config in CONFIGS.values() for name in config.params}:
@@ -30,7 +31,7 @@ class FakeGRU4Rec:
 
     def set_params(self, **texts):
         for name, text in texts.items():
-            if name not in self.__dict__ and not name.endswith("_key"):
+            if not hasattr(self, name) and not name.endswith("_key"):
                 raise ValueError(f"unknown parameter {name!r}")
             setattr(self, name, type(getattr(self, name, ""))(text))
 
@@ -92,6 +93,7 @@ def results(tmp_path) -> dict:
 
 def test_embedded_data_are_called_synthetic_everywhere(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(run_rsc15, "write_figure", write_figure)
+    monkeypatch.setattr("examples.rsc15.preprocess.PUBLISHED", {})  # whatever counts they should come to have
     assert run_rsc15.main(["--out", f"{tmp_path}/out", "--no-baselines"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("SYNTHETIC") >= 2
@@ -131,7 +133,7 @@ def test_the_fingerprint_is_that_of_the_files(prepared, tmp_path):
 
 
 def test_every_config_and_engine_has_a_row(prepared, tmp_path, capsys):
-    assert run_rsc15.main([*prepared, "--config", "all", "--engine", "both", "--epochs", "2"]) == 0
+    assert run_rsc15.main([*prepared, "--config", "bpr-max", "all", "--engine", "both", "--epochs", "2"]) == 0
     jobs = [(job["config"], job["engine"]) for job in results(tmp_path)["runs"]]
     assert jobs == [(config, engine) for config in CONFIGS for engine in ("original", "keras")]
     printed = capsys.readouterr().out
@@ -193,6 +195,9 @@ def test_a_checkpoint_of_other_settings_or_other_data_is_refused(prepared, tmp_p
     assert run_rsc15.main([*prepared, "--epochs", "3", "--checkpoint", "--set", "momentum=0.5"]) == 0
     assert run_rsc15.main([*prepared, "--epochs", "4", "--resume"]) == 2
     assert "momentum=0.5, not 0.3" in capsys.readouterr().err
+    assert run_rsc15.main([*prepared, "--epochs", "3", "--checkpoint", "--set", "dropout_p_hidden=0.5"]) == 0
+    assert run_rsc15.main([*prepared, "--epochs", "4", "--resume"]) == 2
+    assert "dropout_p_hidden=0.5, not None" in capsys.readouterr().err
     assert run_rsc15.main([*prepared, "--epochs", "3", "--checkpoint"]) == 0
     assert run_rsc15.main([*prepared, "--epochs", "4", "--resume", "--set", "momentum=0.5"]) == 2
     assert "momentum=0.3, not 0.5" in capsys.readouterr().err
@@ -255,6 +260,14 @@ def test_a_bad_sessions_file_is_a_message_and_status_2(prepared, tmp_path, capsy
     (tmp_path / "train.txt").write_text(content)
     assert run_rsc15.main(prepared) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_is_wrong_is_said_before_any_work(tmp_path, capsys, monkeypatch):
+    assert run_rsc15.main(["--set", "momentun=0.1", "--out", f"{tmp_path}/out"]) == 2
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(engines, "import_module", None)  # importing the engines is work of many seconds
+    assert run_rsc15.main(["--clicks", f"{tmp_path}/none.dat"]) == 2
+    assert "none.dat" in capsys.readouterr().err
 
 
 def test_train_without_test_is_refused(tmp_path, capsys):
