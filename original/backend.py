@@ -1,0 +1,188 @@
+"""How a graph is compiled: to C or through JAX, with which BLAS, in which float type, on which device.
+
+This module is the first to import Aesara, which looks for a BLAS library while it is imported. What a user has set himself, by
+``AESARA_FLAGS`` or ``.aesararc``, is left alone.
+"""
+
+import ctypes
+import ctypes.util
+import importlib.util
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+log = logging.getLogger(__name__)
+
+
+def _find_openblas():
+    """(linker flags, name) of an OpenBLAS with the plain names (``sgemm_``): SciPy's own, or the system's; ("", None) if there is none."""
+    scipy = importlib.util.find_spec("scipy")
+    for library in sorted(Path(scipy.origin).parent.with_name("scipy.libs").glob("libopenblas*.so")) if scipy else []:
+        if hasattr(ctypes.CDLL(str(library)), "sgemm_"):
+            return f"-L{library.parent} -l{library.stem.removeprefix('lib')}", "SciPy's OpenBLAS"
+    if ctypes.util.find_library("openblas"):
+        return "-lopenblas", "the system's OpenBLAS"
+    return "", None
+
+
+def _import_aesara():
+    """Import Aesara with a BLAS, so that it neither searches for one nor warns that it found none. Returns the module and BLAS's name."""
+    settings = [os.environ.get("AESARA_FLAGS", "")]
+    for rc in os.environ.get("AESARARC", "~/.aesararc").split(os.pathsep):
+        path = Path(rc).expanduser()
+        settings.append(path.read_text() if path.is_file() else "")
+    if "aesara" in sys.modules or any("ldflags" in text for text in settings):
+        import aesara
+
+        return aesara, aesara.config.blas__ldflags and f"BLAS {aesara.config.blas__ldflags}"
+
+    flags, name = _find_openblas()
+    os.environ["AESARA_FLAGS"] = ",".join(filter(None, [settings[0], f"blas__ldflags={flags}"]))
+    blas_log = logging.getLogger("aesara.tensor.blas")
+    level = blas_log.level
+    blas_log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import aesara
+            import aesara.tensor.blas
+    finally:
+        blas_log.setLevel(level)
+        os.environ["AESARA_FLAGS"] = settings[0]
+    return aesara, name
+
+
+aesara, BLAS = _import_aesara()
+
+from aesara.compile.mode import Mode  # noqa: E402
+
+from original.compilation import ParallelVMLinker, precompile_headers  # noqa: E402
+
+
+class CBackend:
+    """Compiled C on the CPU. Shapes are free: a step may have any number of lanes."""
+
+    fixed_shapes = False
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        precompile_headers()
+        self.mode = Mode(linker=ParallelVMLinker(use_cloop=True), optimizer="fast_run")
+        self.description = f"Aesara {aesara.__version__}, C on the CPU, {dtype}, {BLAS or 'no BLAS library'}"
+
+    def shared(self, value, name):
+        return aesara.shared(np.array(value, self.dtype), name=name)
+
+    def get(self, variable):
+        return variable.get_value()
+
+    def set(self, variable, value):
+        variable.set_value(np.array(value, self.dtype), borrow=True)
+
+    def function(self, inputs, outputs, updates):
+        """Compile; a call takes and gives NumPy arrays, and writes the updates in place."""
+        compiled = aesara.function(inputs, outputs, updates=updates, mode=self.mode, on_unused_input="ignore", accept_inplace=True)
+        compiled.trust_input = True
+        return compiled
+
+
+class JaxBackend:
+    """Aesara's graphs through JAX, compiled by XLA for the CPU or a GPU. Shapes are fixed when a graph is built.
+
+    Aesara's own JAX linker makes new arrays for what a function updates. Here the graph is only translated by Aesara; it is
+    compiled so that XLA may reuse the old arrays' memory, without which every step would copy every item tensor.
+    """
+
+    fixed_shapes = True
+
+    def __init__(self, dtype, device):
+        import jax
+
+        # Without it JAX would turn float64 into float32 silently. Aesara's dispatch sets the same.
+        jax.config.update("jax_enable_x64", True)
+        from original import jax_rows  # noqa: F401  registers the row operations
+
+        self.dtype = dtype
+        self.device = self._choose(jax, device)
+        self.mode = aesara.compile.mode.get_mode("JAX")
+        self.description = (
+            f"Aesara {aesara.__version__}, JAX {jax.__version__} on {self.device.platform} ({self.device.device_kind}), {dtype}"
+        )
+
+    @staticmethod
+    def _choose(jax, device):
+        found = jax.devices()
+        gpus = [d for d in found if d.platform == "gpu"]
+        if device == "gpu" and not gpus:
+            raise RuntimeError(f"device='gpu': JAX sees no GPU, only {', '.join(map(str, found))}")
+        return gpus[0] if gpus and device != "cpu" else jax.devices("cpu")[0]
+
+    def shared(self, value, name):
+        return aesara.shared(np.array(value, self.dtype), name=name, shape=np.shape(value))
+
+    def get(self, variable):
+        return np.array(variable.container.storage[0])
+
+    def set(self, variable, value):
+        variable.set_value(np.array(value, self.dtype), borrow=True)
+
+    def function(self, inputs, outputs, updates):
+        """Compile at the first call; a call takes NumPy arrays and gives NumPy arrays."""
+        import jax
+        from aesara.link.jax.dispatch import jax_funcify
+
+        fgraph = aesara.function(inputs, outputs, updates=updates, mode=self.mode, on_unused_input="ignore").maker
+        variables = [i.variable for i in fgraph.inputs[len(inputs) :]]
+        fgraph = fgraph.fgraph
+        updated = sorted((i - len(inputs), o) for o, i in fgraph.update_mapping.items())
+        changing, new = [v for v, _ in updated], [o for _, o in updated]
+        constant = [v for v in range(len(variables)) if v not in changing]
+        translated = jax_funcify(fgraph)
+
+        def pure(changing_values, constant_values, *arguments):
+            values = dict(zip(changing, changing_values)) | dict(zip(constant, constant_values))
+            results = translated(*arguments, *(values[v] for v in range(len(variables))))
+            return results[: len(outputs)], [results[o] for o in new]
+
+        jitted = jax.jit(pure, donate_argnums=0)
+
+        def on_device(variable):
+            storage = variable.container.storage
+            if not isinstance(storage[0], jax.Array):
+                storage[0] = jax.device_put(storage[0], self.device)
+            return storage[0]
+
+        def call(*arguments):
+            results, state = jitted(
+                [on_device(variables[v]) for v in changing], [on_device(variables[v]) for v in constant], *arguments
+            )
+            for v, value in zip(changing, state):
+                variables[v].container.storage[0] = value
+            return [np.asarray(result) for result in results]
+
+        return call
+
+
+BACKENDS = ("c", "jax")
+DEVICES = ("auto", "cpu", "gpu")
+
+
+def make(name="c", dtype="float32", device="auto"):
+    """The backend ``name`` (``'c'`` or ``'jax'``) for graphs of ``dtype`` on ``device`` (``'auto'``, ``'cpu'`` or ``'gpu'``).
+
+    Raises ValueError for a GPU with C, ImportError where JAX is not installed, RuntimeError where JAX sees no GPU.
+    """
+    if name == "c":
+        if device == "gpu":
+            raise ValueError("device='gpu' needs backend='jax': compiled C runs on the CPU only")
+        backend = CBackend(dtype)
+    else:
+        if importlib.util.find_spec("jax") is None:
+            raise ImportError("backend='jax' needs JAX, which is not installed: pip install 'gru4rec[jax]'")
+        backend = JaxBackend(dtype, device)
+    log.info(backend.description)
+    return backend

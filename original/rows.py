@@ -1,0 +1,133 @@
+"""Reading and updating the used rows of an item tensor, without touching the others.
+
+Aesara's own ``inc_subtensor`` walks the elements one by one through NumPy's iterators, and copies the whole tensor in JAX mode
+unless a rewrite removes the copy. The two operations here move whole rows in C, in place, and say exactly what happens to a
+row that occurs several times.
+"""
+
+import aesara.tensor as at
+from aesara.compile import optdb
+from aesara.graph.basic import Apply
+from aesara.graph.rewriting.basic import in2out, node_rewriter
+from aesara.link.c.op import COp
+
+
+class _RowOp(COp):
+    """``op(x, y, index)``: ``x`` (n, c) with row ``index[i]`` changed by ``y[i]``, for i = 0, 1, ... in this order."""
+
+    __props__ = ("inplace",)
+
+    def __init__(self, inplace=False):
+        self.inplace = inplace
+        if inplace:
+            self.destroy_map = {0: [0]}
+
+    def make_node(self, x, y, index):
+        x, y, index = at.as_tensor_variable(x), at.as_tensor_variable(y), at.as_tensor_variable(index)
+        if (x.ndim, y.ndim, index.ndim) != (2, 2, 1) or x.dtype != y.dtype or index.dtype != "int32":
+            raise TypeError(f"{self}: x and y must be matrices of one dtype, index a vector of int32; got {x.type}, {y.type}, {index.type}")
+        return Apply(self, [x, y, index], [x.type()])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [shapes[0]]
+
+    def perform(self, node, inputs, outputs):
+        x, y, index = inputs
+        x = x if self.inplace else x.copy()
+        self.apply_numpy(x, y, index)
+        outputs[0][0] = x
+
+    def c_code_cache_version(self):
+        return (1,)
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x, y, index), (out,) = inputs, outputs
+        ctype, fail, assign = node.inputs[0].type.dtype_specs()[1], sub["fail"], self.c_assign
+        obtain = (
+            f"if ({out} != {x}) {{ Py_XDECREF({out}); Py_INCREF({x}); {out} = {x}; }}"
+            if self.inplace
+            else f"Py_XDECREF({out}); {out} = (PyArrayObject*)PyArray_NewCopy({x}, NPY_CORDER); if (!{out}) {{ {fail} }}"
+        )
+        return f"""
+        {obtain}
+        {{
+            const npy_intp rows = PyArray_DIM({out}, 0), columns = PyArray_DIM({out}, 1), uses = PyArray_DIM({index}, 0);
+            const npy_intp to = PyArray_STRIDE({out}, 1), from = PyArray_STRIDE({y}, 1);
+            const int dense = to == sizeof({ctype}) && from == sizeof({ctype});
+            if (PyArray_DIM({y}, 0) != uses || PyArray_DIM({y}, 1) != columns) {{
+                PyErr_Format(PyExc_ValueError, "{type(self).__name__}: %ld rows of %ld columns for %ld indices of rows of %ld",
+                             (long)PyArray_DIM({y}, 0), (long)PyArray_DIM({y}, 1), (long)uses, (long)columns);
+                {fail}
+            }}
+            for (npy_intp i = 0; i < uses; ++i) {{
+                const npy_intp row = *(npy_int32*)PyArray_GETPTR1({index}, i);
+                if (row < 0 || row >= rows) {{
+                    PyErr_Format(PyExc_IndexError, "{type(self).__name__}: row %ld of %ld", (long)row, (long)rows);
+                    {fail}
+                }}
+                char *target = PyArray_BYTES({out}) + row * PyArray_STRIDE({out}, 0);
+                const char *source = PyArray_BYTES({y}) + i * PyArray_STRIDE({y}, 0);
+                if (dense) {{
+                    {ctype} *t = ({ctype}*)target;
+                    const {ctype} *s = (const {ctype}*)source;
+                    for (npy_intp k = 0; k < columns; ++k) t[k] {assign} s[k];
+                }} else {{
+                    for (npy_intp k = 0; k < columns; ++k)
+                        *({ctype}*)(target + k * to) {assign} *(const {ctype}*)(source + k * from);
+                }}
+            }}
+        }}
+        """
+
+
+class AddRows(_RowOp):
+    """x[index[i]] += y[i] for EVERY i: a row that occurs twice takes both."""
+
+    c_assign = "+="
+
+    def apply_numpy(self, x, y, index):
+        for i, row in enumerate(index):
+            x[row] += y[i]
+
+
+class SetRows(_RowOp):
+    """x[index[i]] = y[i] for i in order: a row that occurs twice keeps the LAST."""
+
+    c_assign = "="
+
+    def apply_numpy(self, x, y, index):
+        for i, row in enumerate(index):
+            x[row] = y[i]
+
+
+@node_rewriter([AddRows, SetRows], inplace=True)
+def _row_op_inplace(fgraph, node):
+    if node.op.inplace:
+        return False
+    return [type(node.op)(inplace=True)(*node.inputs)]
+
+
+optdb.register("gru4rec_row_ops_inplace", in2out(_row_op_inplace), "fast_run", "inplace", position=70.0)
+
+
+class Used:
+    """The rows that a step uses: ``index`` (occurrences,) int32, a row may occur several times.
+
+    ``winner`` (occurrences,) int32 gives for each occurrence the position of its row's last one, ``real`` (occurrences, 1) is 0 for
+    padding. A graph of fixed shape whose scatter may run in any order needs both: it pads with occurrences of a row that is in
+    use, and makes all occurrences of a row write the same value. Where the order is fixed and nothing is padded both are None.
+    """
+
+    def __init__(self, index, winner=None, real=None):
+        self.index, self.winner, self.real = index, winner, real
+
+    def take(self, x):
+        """Rows of ``x``, one an occurrence."""
+        return x[self.index]
+
+    def add(self, x, y):
+        return AddRows()(x, y if self.real is None else y * self.real, self.index)
+
+    def assign(self, x, y):
+        """Set rows; the last occurrence of a row stays."""
+        return SetRows()(x, y if self.winner is None else y[self.winner], self.index)
