@@ -8,7 +8,9 @@ import re
 
 from keras import ops
 
-_PLAIN = {"linear": lambda x: x, "relu": ops.relu, "tanh": ops.tanh}
+from keras_port import backends
+
+_PLAIN = {"linear": lambda x: x, "relu": ops.relu, "tanh": backends.tanh}
 _PARAMETRIC = {"leaky": 1, "elu": 1, "selu": 2}  # name -> number of constants
 _NUMBER = r"-(-?\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+)"
 
@@ -75,4 +77,4 @@ def _elementwise(name):
 
 def _expm1(v):
     # the clip keeps the branch that `where` discards from overflowing and poisoning the gradient
-    return ops.exp(ops.minimum(v, ops.zeros_like(v))) - 1.0
+    return ops.exp(ops.where(v < 0, v, ops.zeros_like(v))) - 1.0

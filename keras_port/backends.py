@@ -1,5 +1,6 @@
 """What Keras leaves to the backend: gradients, and compiling a function whose state stays in place.
 
+And ``tanh``, which ``keras.ops`` rounds to float32 outside TensorFlow.
 Everything else in this package is written in ``keras.ops``. A state is a dict of name -> ``keras.Variable``; a program is a
 pure function ``program(state, inputs) -> (changed state, results)`` of dicts of tensors.
 """
@@ -23,8 +24,20 @@ def to_numpy(tensor):
     return np.array(keras.ops.convert_to_numpy(tensor))
 
 
+def scatter_add(table, idx, values):
+    """``table`` with ``values`` (N, W) added to its rows ``idx`` (N,), every occurrence of a row."""
+    return keras.ops.scatter_update(table, idx[:, None], values, reduction="add")
+
+
+def scatter_set(table, idx, values):
+    """``table`` with its rows ``idx`` (N,) set to ``values`` (N, W), which are equal where an index repeats."""
+    return keras.ops.scatter_update(table, idx[:, None], values)
+
+
 if BACKEND == "tensorflow":
     import tensorflow as tf
+
+    tanh = tf.tanh
 
     def value_and_gradients(function, arguments):
         """``function(arguments) -> (scalar, rest)``; returns (scalar, rest, gradients), gradients by argument name."""
@@ -50,6 +63,8 @@ if BACKEND == "tensorflow":
 
 elif BACKEND == "jax":
     import jax
+
+    tanh = jax.numpy.tanh
 
     def value_and_gradients(function, arguments):
         """``function(arguments) -> (scalar, rest)``; returns (scalar, rest, gradients), gradients by argument name."""
@@ -84,6 +99,16 @@ elif BACKEND == "jax":
 
 else:
     import torch
+
+    tanh = torch.tanh
+
+    def scatter_add(table, idx, values):  # noqa: F811
+        """In place: Keras would copy the table. ``table`` is the memory of a variable that nothing else reads."""
+        return table.index_add_(0, idx, values)
+
+    def scatter_set(table, idx, values):  # noqa: F811
+        """In place, as :func:`scatter_add`."""
+        return table.index_copy_(0, idx.long(), values)
 
     def value_and_gradients(function, arguments):
         """``function(arguments) -> (scalar, rest)``; returns (scalar, rest, gradients), gradients by argument name."""

@@ -229,8 +229,8 @@ def _counter(model, has_list):
     def count(given):
         H = given["H"]
         Wy, By = model.scorer.lookup(given["items"]) if has_list else (model.scorer.Wy, model.scorer.By)
-        scores = ops.matmul(H, ops.transpose(Wy)) + ops.transpose(By)
-        column = ops.expand_dims(ops.maximum(given["column"], 0), 1)
+        scores = H @ ops.transpose(Wy) + ops.transpose(By)
+        column = ops.expand_dims(ops.relu(given["column"]), 1)
         if has_list:
             own_Wy, own_By = model.scorer.lookup(given["target"])
             own = ops.sum(H * own_Wy, axis=1, keepdims=True) + own_By

@@ -157,7 +157,7 @@ class GRU4Rec:
         self._check_training_data(data, sample_store)
         itemidmap = sessions.item_map(data, self.item_key)
         self.build(len(itemidmap))
-        self.itemidmap = itemidmap
+        self._name_items(itemidmap.index)
         self._start_data(data, sample_store)
 
     def build(self, n_items):
@@ -170,11 +170,13 @@ class GRU4Rec:
             logger.warning("adapt='adadelta' sets its own pace: learning_rate=%s becomes 1.0", self.learning_rate)
         self._new_model(int(n_items))
         self.set_weights(initial_weights.draw(settings, int(n_items), self.model.train_state.rng))
-        self.itemidmap = pd.Series(np.arange(n_items), index=pd.RangeIndex(n_items, name=self.item_key), name="ItemIdx")
+        self._name_items(pd.Index(np.arange(n_items)))
+
+    def _name_items(self, ids):
+        self.itemidmap = pd.Series(np.arange(len(ids)), index=ids.rename(self.item_key), name="ItemIdx")
+        self.model.item_ids = ids.to_numpy()
 
     def _new_model(self, n_items):
-        if self.dtype == "float64":
-            backends.use_float64()
         self.model = SessionModel(n_items, self.settings())
         self.support = self._dataset = None
         self.forget_predictions()
@@ -203,10 +205,10 @@ class GRU4Rec:
         new = ids[~ids.isin(self.itemidmap.index)]
         weights, state = self.get_weights(), self.model.train_state
         weights = initial_weights.extend(weights, self.model.row_index, len(new), self.settings(), state.rng)
-        known = self.itemidmap.index.append(new).rename(self.item_key)
+        known = self.itemidmap.index.append(new)
         self._new_model(len(known))
         self.model.train_state.continue_streams(state)
-        self.itemidmap = pd.Series(np.arange(len(known)), index=known, name="ItemIdx")
+        self._name_items(known)
         self.set_weights(weights)
         self._start_data(data, sample_store)
 
@@ -222,7 +224,6 @@ class GRU4Rec:
             raise ValueError("resume=True: the items of the data are not those that the model was trained on")
         if sample_store != state.sampler.store:
             raise ValueError(f"sample_store={sample_store} with resume=True: the training began with {state.sampler.store}")
-        self.support = np.asarray(state.sampler.support)
         self._set_dataset(data)
 
     # -- step by step ---------------------------------------------------------------------------------------------------------
@@ -400,6 +401,22 @@ class GRU4Rec:
     def load(cls, path):
         """Read a file of :meth:`save`. Raises ValueError for a file that is damaged or does not fit together."""
         return storage.load(cls, path)
+
+    @classmethod
+    def from_model(cls, model, **options):
+        """A ``cls`` around a :class:`~keras_port.model.SessionModel`, such as ``keras.saving.load_model('x.keras')`` returns.
+
+        options: those of the constructor that a model does not hold, such as ``steps_per_call``.
+        """
+        gru = cls(**model.settings.to_json(), **options)
+        gru.model = model
+        gru._name_items(pd.Index(np.arange(model.n_items) if model.item_ids is None else model.item_ids))
+        gru._take_support()
+        return gru
+
+    def _take_support(self):
+        sampler = self.model.train_state.sampler
+        self.support = None if sampler is None else np.asarray(sampler.support)
 
     # -- checks ---------------------------------------------------------------------------------------------------------------
 

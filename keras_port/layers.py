@@ -64,10 +64,10 @@ class SessionGRU(_WeightedLayer):
         self.built = True
 
     def call(self, x, H):
-        v = (x if self.Wx is None else ops.matmul(x, self.Wx)) + self.Bh
-        gates = ops.sigmoid(v[:, self.units :] + ops.matmul(H, self.Wrz))
+        v = (x if self.Wx is None else x @ self.Wx) + self.Bh
+        gates = ops.sigmoid(v[:, self.units :] + H @ self.Wrz)
         r, z = gates[:, : self.units], gates[:, self.units :]
-        c = self.activation(ops.matmul(H * r, self.Wh) + v[:, : self.units])
+        c = self.activation((H * r) @ self.Wh + v[:, : self.units])
         return (1.0 - z) * H + z * c
 
     def get_config(self):
@@ -96,7 +96,7 @@ class ItemScorer(_WeightedLayer):
 
     def call(self, h, Wy=None, By=None, columns=None, training=False):
         Wy, By = (self.Wy, self.By) if Wy is None else (Wy, By)
-        return self.activation(ops.matmul(h, ops.transpose(Wy)) + ops.transpose(By), columns, training)
+        return self.activation(h @ ops.transpose(Wy) + ops.transpose(By), columns, training)
 
     def get_config(self):
         return {**super().get_config(), "n_items": self.n_items, "units": self.units, "final_act": self.final_act}

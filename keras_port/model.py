@@ -1,8 +1,10 @@
 """GRU4Rec as a Keras model: the network, one training step as a pure function, and the loop that runs many in one call."""
 
 import contextlib
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -26,8 +28,11 @@ class SessionModel(keras.Model):
 
     def __init__(self, n_items, settings, **kwargs):
         settings = settings if isinstance(settings, Settings) else Settings(**settings)
+        if settings.dtype == "float64":
+            backends.use_float64()
         super().__init__(**{"dtype": settings.dtype, "name": "gru4rec", **kwargs})
         self.n_items, self.settings = n_items, settings
+        self.item_ids = None  # (n,) ids in the order of the item tensors, once they are known; saved with the model
         policy = {"dtype": settings.dtype}
         widths = [settings.input_width, *settings.layers[:-1]]
         self.input_table = None
@@ -49,6 +54,7 @@ class SessionModel(keras.Model):
             "separate": {"E": "X", "Wy": "Y", "By": "Y"},
             "constrained": {"Wy": "XY", "By": "Y"},
         }[settings.input_mode]
+        self.optimizer = None  # standard callbacks ask for a Keras optimizer; the updater is none
         self.error_during_train = False
         self._initial_epoch = None
         self.train_state = TrainState(self)
@@ -218,7 +224,7 @@ class SessionModel(keras.Model):
         """
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = keras.callbacks.CallbackList(
-                callbacks, add_history=True, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=epochs
+                callbacks, add_history=True, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=epochs, steps=None
             )
         self.stop_training = self.error_during_train = False
         self._initial_epoch = None
@@ -276,3 +282,13 @@ class SessionModel(keras.Model):
 
     def load_own_variables(self, store):
         self.train_state.from_arrays({name.replace(".", "/"): np.asarray(store[name]) for name in store.keys()})
+
+    def save_assets(self, dir_path):
+        """The item ids, as JSON."""
+        if self.item_ids is not None:
+            Path(dir_path, "item_ids.json").write_text(json.dumps(self.item_ids.tolist()), encoding="utf-8")
+
+    def load_assets(self, dir_path):
+        path = Path(dir_path, "item_ids.json")
+        if path.exists():
+            self.item_ids = np.array(json.loads(path.read_text(encoding="utf-8")))

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
+from keras_port import backends
+
 EPS = 1e-6
 
 
@@ -31,11 +33,11 @@ def _f(value):
 
 
 def _add(table, at, values):
-    return ops.scatter_update(table, at.idx[:, None], values * at.valid, reduction="add")
+    return backends.scatter_add(table, at.idx, values * at.valid)
 
 
 def _set(table, at, values):
-    return ops.scatter_update(table, at.idx[:, None], values)
+    return backends.scatter_set(table, at.idx, values)
 
 
 def _read(table, at):
@@ -45,10 +47,10 @@ def _read(table, at):
 def _add_after_read(table, at, values, read):
     """Add non-negative ``values`` to a non-negative table of which ``read`` are the rows before the addition.
 
-    max(values, -read) is ``values``; it tells the compiler that the rows are read first, without which it would keep a copy of
-    the whole table for them.
+    The condition never holds; it tells the compiler that the rows are read first, without which it would keep a copy of the
+    whole table for them.
     """
-    return _add(table, at, ops.maximum(values, -read))
+    return _add(table, at, ops.where(values + read < 0, read, values))
 
 
 class SGD:

@@ -58,9 +58,8 @@ def load(cls, path):
         gru.model.train_state.from_arrays(state)
     except (KeyError, TypeError, ValueError) as fault:
         raise ValueError(f"{path} does not fit together: {fault}") from fault
-    gru.itemidmap = pd.Series(np.arange(n_items), index=pd.Index(ids, name=gru.item_key), name="ItemIdx")
-    if gru.model.train_state.sampler is not None:
-        gru.support = np.asarray(gru.model.train_state.sampler.support)
+    gru._name_items(pd.Index(ids))
+    gru._take_support()
     return gru
 
 
