@@ -33,7 +33,8 @@ class GRU4Rec:
     sqrt(6/(rows+cols)).
 
     dtype: 'float32' or 'float64'. seed: of the NumPy stream of weights, samples and session order. dropout_seed: of the
-    MRG31k3p stream of dropout masks. steps_per_call: training steps compiled into one call; it changes no result.
+    MRG31k3p stream of dropout masks. steps_per_call: training steps compiled into one call; jit_compile: whether TensorFlow
+    compiles by XLA, which starts later, runs much faster, and alone keeps a step's cost from growing with n. Neither changes a result.
 
     Raises ValueError for an option that is not accepted.
     """
@@ -72,6 +73,7 @@ class GRU4Rec:
         seed=42,
         dropout_seed=12345,
         steps_per_call=32,
+        jit_compile=True,
     ):
         given = locals()
         for f in fields(Settings):
@@ -80,6 +82,9 @@ class GRU4Rec:
         self.steps_per_call = steps_per_call
         if isinstance(steps_per_call, bool) or not isinstance(steps_per_call, int) or steps_per_call < 1:
             raise ValueError(f"steps_per_call={steps_per_call!r}: an integer of at least 1 is accepted")
+        if not isinstance(jit_compile, bool):
+            raise ValueError(f"jit_compile={jit_compile!r}: True or False is accepted")
+        self.jit_compile = jit_compile
         self.settings().validate()
         self.model = None
         self.itemidmap = self.support = self._dataset = None
@@ -178,6 +183,7 @@ class GRU4Rec:
 
     def _new_model(self, n_items):
         self.model = SessionModel(n_items, self.settings())
+        self.model.jit_compile = self.jit_compile
         self.support = self._dataset = None
         self.forget_predictions()
 
@@ -398,9 +404,12 @@ class GRU4Rec:
         storage.save(self, path)
 
     @classmethod
-    def load(cls, path):
-        """Read a file of :meth:`save`. Raises ValueError for a file that is damaged or does not fit together."""
-        return storage.load(cls, path)
+    def load(cls, path, **options):
+        """Read a file of :meth:`save`. Raises ValueError for a file that is damaged or does not fit together.
+
+        options: as in :meth:`from_model`.
+        """
+        return storage.load(cls, path, options)
 
     @classmethod
     def from_model(cls, model, **options):
@@ -410,6 +419,7 @@ class GRU4Rec:
         """
         gru = cls(**model.settings.to_json(), **options)
         gru.model = model
+        gru.model.jit_compile = gru.jit_compile
         gru._name_items(pd.Index(np.arange(model.n_items) if model.item_ids is None else model.item_ids))
         gru._take_support()
         return gru

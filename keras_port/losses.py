@@ -5,9 +5,8 @@ Every loss is called with
 * ``y_true`` (B,): 1 for a lane that has a target, 0 for an empty lane. The target of lane i is column i, always;
 * ``y_pred`` (B, N): the activated scores: B columns for the lanes' targets, then the shared negative samples.
 
-It returns one value a lane, 0 for an empty lane. Columns of empty lanes count neither as negatives nor in any mean. With
-Keras' default reduction the mean is taken over all B lanes: over the M lanes with a target it is the mean loss times M/B, the
-cost of a step.
+It gives one value a lane, 0 for an empty lane. Columns of empty lanes count neither as negatives nor in any mean. Keras' default
+reduction takes the mean over all B lanes: that is the mean over the M lanes with a target, times M/B, the cost of a step.
 """
 
 import keras
@@ -138,13 +137,13 @@ def _top1_terms(scores):
 
 
 def from_settings(settings):
-    """The Keras loss of a :class:`~keras_port.settings.Settings`."""
-    dtype = settings.dtype
+    """The Keras loss of a :class:`~keras_port.settings.Settings`, reduced to the sum over the lanes."""
+    options = {"dtype": settings.dtype, "reduction": "sum"}  # Keras' mean rounds to float32 outside TensorFlow
     return {
-        "cross-entropy": lambda: CrossEntropy(settings.smoothing, dtype=dtype),
-        "xe_logit": lambda: LogitCrossEntropy(settings.smoothing, dtype=dtype),
-        "bpr": lambda: BPR(dtype=dtype),
-        "top1": lambda: TOP1(dtype=dtype),
-        "top1-max": lambda: TOP1Max(dtype=dtype),
-        "bpr-max": lambda: BPRMax(settings.bpreg, dtype=dtype),
+        "cross-entropy": lambda: CrossEntropy(settings.smoothing, **options),
+        "xe_logit": lambda: LogitCrossEntropy(settings.smoothing, **options),
+        "bpr": lambda: BPR(**options),
+        "top1": lambda: TOP1(**options),
+        "top1-max": lambda: TOP1Max(**options),
+        "bpr-max": lambda: BPRMax(settings.bpreg, **options),
     }[settings.loss]()

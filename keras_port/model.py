@@ -54,6 +54,7 @@ class SessionModel(keras.Model):
             "separate": {"E": "X", "Wy": "Y", "By": "Y"},
             "constrained": {"Wy": "XY", "By": "Y"},
         }[settings.input_mode]
+        self.jit_compile = True  # programs are compiled by XLA, where the backend is TensorFlow
         self.optimizer = None  # standard callbacks ask for a Keras optimizer; the updater is none
         self.error_during_train = False
         self._initial_epoch = None
@@ -113,7 +114,7 @@ class SessionModel(keras.Model):
         samples = ops.ones((Wy.shape[0] - lanes.shape[0],), dtype="bool")
         columns = ops.reshape(ops.concatenate([lanes, samples]), (1, Wy.shape[0]))
         yhat = self.scorer(x, Wy, rows["By"], columns=columns, training=True)
-        return self.session_loss(ops.cast(lanes, yhat.dtype), yhat), after
+        return self.session_loss(ops.cast(lanes, yhat.dtype), yhat) / lanes.shape[0], after
 
     def _dropout(self, batch):
         sites = {name: (j, retain) for j, (name, _, retain) in enumerate(self.dropout_sites())}
@@ -196,10 +197,14 @@ class SessionModel(keras.Model):
         return state, (cost, gradients)
 
     def program(self, name, jit=True):
-        """The compiled program 'steps' (a chunk of training steps) or 'step' (one, with gradients), made at its first use."""
+        """The compiled program 'steps' (a chunk of training steps) or 'step' (one, with gradients), made at its first use.
+
+        jit=False: not by XLA, even if ``jit_compile`` is true.
+        """
         if name not in self._programs:
             function = {"steps": self._run_steps, "step": self._single_step}[name]
-            self._programs[name] = backends.compile_program(function, self.train_state.variables(), jit)
+            variables = self.train_state.variables()
+            self._programs[name] = backends.compile_program(function, variables, jit and self.jit_compile)
         return self._programs[name]
 
     def read_program(self, key, function, jit=True):
@@ -210,7 +215,7 @@ class SessionModel(keras.Model):
                 with self.using(state):
                     return {}, function({name: ops.convert_to_tensor(value) for name, value in inputs.items()})
 
-            self._programs[key] = backends.compile_program(read, self.named_weights, jit)
+            self._programs[key] = backends.compile_program(read, self.named_weights, jit and self.jit_compile)
         return self._programs[key]
 
     # -- training loop ------------------------------------------------------------------------------------------------

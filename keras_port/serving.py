@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from keras import ops
 
 from keras_port import backends
@@ -71,7 +72,7 @@ def _serving_module(gru, k):
     import tensorflow as tf
 
     ids = gru.itemidmap.index
-    id_type = tf.int64 if np.issubdtype(ids.dtype, np.integer) else tf.string
+    id_type = tf.int64 if pd.api.types.is_integer_dtype(ids.dtype) else tf.string
     module = tf.Module()
     module.item_ids = tf.Variable(tf.constant(ids.tolist(), id_type), trainable=False, name="item_ids")
     pairs = tf.lookup.KeyValueTensorInitializer(ids.tolist(), np.arange(len(ids)), id_type, tf.int64)

@@ -20,7 +20,6 @@ def save(gru, path):
     tensors.update({f"state/{name}": np.asarray(values) for name, values in state.items()})
     ids = gru.itemidmap.index
     header = {"format": FORMAT, "settings": json.dumps(gru.model.settings.to_json()), "n_items": str(gru.n_items)}
-    header["steps_per_call"] = str(gru.steps_per_call)
     header["item_type"] = _item_type(ids)
     if header["item_type"] == "string":
         header["item_ids"] = json.dumps(list(ids))
@@ -29,8 +28,8 @@ def save(gru, path):
     _write_then_rename(path, lambda name: save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, name, header))
 
 
-def load(cls, path):
-    """A ``cls`` from a file of :func:`save`. Raises FileNotFoundError, or ValueError for a file that cannot be one."""
+def load(cls, path, options):
+    """A ``cls`` from a file of :func:`save`, with further constructor options. Raises FileNotFoundError, or ValueError for a file that cannot be one."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no model file {path}")
@@ -43,7 +42,7 @@ def load(cls, path):
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} has format {header.get('format')!r}: {FORMAT!r} is accepted")
     try:
-        gru = cls(**json.loads(header["settings"]), steps_per_call=int(header["steps_per_call"]))
+        gru = cls(**json.loads(header["settings"]), **options)
         n_items = int(header["n_items"])
         ids = json.loads(header["item_ids"]) if header["item_type"] == "string" else tensors["item_ids"]
         gru._new_model(n_items)

@@ -80,23 +80,30 @@ class TrainState:
         """Continue from what :meth:`to_arrays` returned."""
         for name, variable in self.slots.items():
             variable.assign(arrays[f"slot/{name}"])
-        self.epochs_done = int(arrays["epochs_done"])
+        self.epochs_done = _integer(arrays, "epochs_done")
         self.rng.set_state(_rng_state("rng", arrays))
         self._mask_streams = None
         if "masks/0" in arrays:
             for j, stream in enumerate(self.mask_streams):
                 stream.set_state(arrays[f"masks/{j}"])
         if "support" in arrays:
-            s, state = self.model.settings, (_rng_state("store", arrays), int(arrays["store/used"])) if "store/used" in arrays else None
-            store = int(arrays["sample_store"])
+            s, state = self.model.settings, None
+            if "store/used" in arrays:
+                state = _rng_state("store", arrays), _integer(arrays, "store/used")
+            store = _integer(arrays, "sample_store")
             self.sampler = NegativeSampler(arrays["support"], s.n_sample, s.sample_alpha, store, self.rng, state)
+
+
+def _integer(arrays, name):
+    return int(np.ravel(arrays[name])[0])  # some file formats give a scalar back as a vector of one
 
 
 def _rng_arrays(prefix, state):
     _, keys, position, has_gauss, gauss = state
-    return {f"{prefix}/keys": keys, f"{prefix}/position": np.array([position, has_gauss], np.int64), f"{prefix}/gauss": np.array(gauss)}
+    position = np.array([position, has_gauss], np.int64)
+    return {f"{prefix}/keys": keys, f"{prefix}/position": position, f"{prefix}/gauss": np.array([gauss])}
 
 
 def _rng_state(prefix, arrays):
     position, has_gauss = (int(v) for v in arrays[f"{prefix}/position"])
-    return ("MT19937", np.asarray(arrays[f"{prefix}/keys"], np.uint32), position, has_gauss, float(arrays[f"{prefix}/gauss"]))
+    return ("MT19937", np.asarray(arrays[f"{prefix}/keys"], np.uint32), position, has_gauss, float(arrays[f"{prefix}/gauss"][0]))
