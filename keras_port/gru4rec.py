@@ -9,6 +9,7 @@ import pandas as pd
 
 from keras_port import backends, evaluation, initial_weights, serving, sessions, storage
 from keras_port.model import SessionModel
+from keras_port.progress import ProgressReport
 from keras_port.settings import Settings, parse
 
 logger = logging.getLogger(__name__)
@@ -103,14 +104,26 @@ class GRU4Rec:
     # -- training -------------------------------------------------------------------------------------------------------------
 
     def fit(
-        self, data, sample_store=10000000, retrain=False, *, resume=False, callbacks=None, validation_data=None, verbose=0
+        self,
+        data,
+        sample_store=10000000,
+        retrain=False,
+        *,
+        resume=False,
+        callbacks=None,
+        validation_data=None,
+        on_step=None,
+        on_epoch_end=None,
+        verbose=0,
     ):
         """Train on a DataFrame of events for ``n_epochs`` epochs; returns Keras' ``History``.
 
         sample_store: negative samples drawn ahead; 0 draws them step by step. retrain: go on from the present weights with new
         data, whose unseen items are appended. resume: go on exactly where a loaded model stopped, up to ``n_epochs``; the data
         must be the same. callbacks: Keras callbacks. validation_data: DataFrame on which Recall@20 and MRR@20 are taken after
-        each epoch, logged as ``val_recall@20`` and ``val_mrr@20``. verbose: as in ``keras.Model.fit``.
+        each epoch, logged as ``val_recall@20`` and ``val_mrr@20``. on_step, on_epoch_end: functions called with a
+        :class:`~keras_port.progress.Progress` after each call of many steps, and with (epoch, loss) after each epoch.
+        verbose: as in ``keras.Model.fit``.
 
         A NaN cost stops the training and sets ``error_during_train``. Raises ValueError for data or options that do not fit.
         """
@@ -125,6 +138,9 @@ class GRU4Rec:
         if validation_data is not None:
             evaluation.test_sessions(self, validation_data)  # its faults show before the training, not an epoch later
         self.forget_predictions()
+        callbacks = list(callbacks or [])
+        if on_step is not None or on_epoch_end is not None:
+            callbacks.append(ProgressReport(self._dataset, on_step, on_epoch_end))
         return self.model.fit(
             self._dataset,
             epochs=self.n_epochs,

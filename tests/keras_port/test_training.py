@@ -161,6 +161,20 @@ def test_tensorboard_writes_events(train, tmp_path):
     assert list(tmp_path.rglob("events.out.tfevents.*"))
 
 
+def test_plain_functions_are_told_of_the_progress(train, whole_run):
+    steps, epochs = [], []
+    gru = GRU4Rec(**OPTIONS, steps_per_call=8)
+    history = gru.fit(train, 60, on_step=steps.append, on_epoch_end=lambda epoch, loss: epochs.append((epoch, loss)))
+    assert epochs == list(enumerate(history.history["loss"]))
+    targets = len(train) - train["SessionId"].nunique()
+    for epoch in range(4):
+        told = [step for step in steps if step.epoch == epoch]
+        assert [step.step for step in told[:-1]] == list(range(8, 8 * len(told), 8))
+        assert (told[-1].events, told[-1].total_events) == (targets, targets)
+        assert told[-1].loss == pytest.approx(epochs[epoch][1])
+        assert all(a.events < b.events for a, b in zip(told, told[1:]))
+
+
 def test_stop_training_ends_after_the_epoch(train):
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
