@@ -83,8 +83,7 @@ def drop_rare_items(clicks: pl.DataFrame) -> pl.DataFrame:
 
 def split_last_day(clicks: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The sessions that end before the last 24 hours, and the others, less items and sessions that cannot be tested."""
-    since = clicks["Milliseconds"].max() - DAY_MS
-    last_day = clicks.select(pl.col("Milliseconds").max().over("SessionId") >= since).to_series()
+    last_day = clicks["SessionEnd"] >= clicks["SessionEnd"].max() - DAY_MS
     train, test = clicks.filter(~last_day), clicks.filter(last_day)
     known = test.filter(pl.col("ItemId").is_in(train["ItemId"].unique().implode()))
     return train, drop_short_sessions(known)
@@ -101,6 +100,7 @@ def split_clicks(clicks: pl.DataFrame) -> dict[str, pl.DataFrame]:
         raise ValueError(
             f"nothing is left of {len(clicks)} clicks: sessions need {SHORTEST_SESSION} events, items {LEAST_SUPPORT}"
         )
+    kept = kept.with_columns(SessionEnd=pl.col("Milliseconds").max().over("SessionId"))
     parts = {}
     parts["train_full"], parts["test"] = split_last_day(kept)
     if not parts["train_full"].is_empty():
