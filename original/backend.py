@@ -63,6 +63,12 @@ from aesara.compile.mode import Mode  # noqa: E402
 from original.compilation import ParallelVMLinker, precompile_headers  # noqa: E402
 
 
+def c_mode():
+    """Aesara's mode for compiled C, with this module's quicker compilation."""
+    precompile_headers()
+    return Mode(linker=ParallelVMLinker(use_cloop=True), optimizer="fast_run")
+
+
 class CBackend:
     """Compiled C on the CPU. Shapes are free: a step may have any number of lanes."""
 
@@ -70,8 +76,7 @@ class CBackend:
 
     def __init__(self, dtype):
         self.dtype = dtype
-        precompile_headers()
-        self.mode = Mode(linker=ParallelVMLinker(use_cloop=True), optimizer="fast_run")
+        self.mode = c_mode()
         self.description = f"Aesara {aesara.__version__}, C on the CPU, {dtype}, {BLAS or 'no BLAS library'}"
 
     def shared(self, value, name):

@@ -1,0 +1,39 @@
+"""Fills a step up to the fixed shape of a graph, for backends whose graphs have one.
+
+Padding repeats lane 0: its item ids are in use anyway, so no row is touched that the step does not use, and every value stays finite.
+The graph multiplies whatever padding would add by zero (``real``).
+"""
+
+import numpy as np
+
+
+class Padding:
+    """Pads steps of up to ``batch_size`` lanes over ``n_items`` items."""
+
+    def __init__(self, batch_size, n_items, dtype):
+        self.batch_size, self.dtype = batch_size, dtype
+        self._last = np.empty(n_items, np.int32)
+
+    def winner(self, index, real):
+        """For each occurrence in ``index`` the position of the last real one of its row, int32. O(len(index)) for any number of rows."""
+        positions = np.arange(len(index), dtype=np.int32) if real is None else np.flatnonzero(real).astype(np.int32)
+        self._last[index[positions]] = positions
+        return self._last[index]
+
+    def __call__(self, X, Y, R, masks):
+        """The inputs of a fixed-shape training step: X, Y, R, masks, then ``real`` and the winners of X, of Y and of both."""
+        M, missing = len(X), self.batch_size - len(X)
+        real = np.ones(self.batch_size, self.dtype)
+        real_X = real_Y = real_both = None
+        if missing:
+            Y = np.concatenate([Y[:M], np.repeat(Y[:1], missing), Y[M:]])
+            X = np.concatenate([X, np.repeat(X[:1], missing)])
+            R = np.concatenate([R, np.ones(missing, R.dtype)])
+            masks = [np.concatenate([mask, np.ones((missing, mask.shape[1]), mask.dtype)]) for mask in masks]
+            real[M:] = 0
+            real_X = real > 0
+            real_Y = np.concatenate([real_X, np.ones(len(Y) - len(X), bool)])
+            real_both = np.concatenate([real_X, real_Y])
+        both = np.concatenate([X, Y])
+        winners = [self.winner(X, real_X), self.winner(Y, real_Y), self.winner(both, real_both)]
+        return [X, Y, R, *masks, real, *winners]
