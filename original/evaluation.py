@@ -104,7 +104,7 @@ def ranks(
     events = _known_events(test_data, gru.itemidmap.index, session_key, item_key, time_key)
     index = item_indices(gru.itemidmap, events[item_key])
     session = pd.factorize(events[session_key])[0]
-    scored = None if items is None else item_indices(gru.itemidmap, items, "items")
+    scored = None if items is None else item_indices(gru.itemidmap, pd.unique(np.asarray(items)), "items")
     noise = np.random.RandomState(noise_seed)
     rank = np.full(len(events), np.nan)
 
@@ -121,16 +121,19 @@ def ranks(
             scores, hidden = gru.scores(index[position], hidden)
             target = scores[np.arange(len(lane)), Y]
         else:
-            both, hidden = gru.scores(index[position], hidden, np.concatenate([scored, _fill(Y, batch_size)]))
-            scores, target = both[:, : len(scored)], both[np.arange(len(lane)), len(scored) + np.arange(len(lane))]
+            both, hidden = gru.scores(index[position], hidden, np.concatenate([scored, np.resize(Y, batch_size)]))
+            scores, target = both[:, : len(scored)], both[np.arange(len(lane)), _target_columns(scored, Y)]
         rank[position + 1] = _rank(np.asarray(scores), np.asarray(target), mode, noise)
     predicted = ~np.isnan(rank)
     return events.loc[predicted, [session_key, item_key]].assign(rank=rank[predicted]).reset_index(drop=True)
 
 
-def _fill(Y, batch_size):
-    """Targets, repeated up to ``batch_size`` so that a subset's scores always have one shape."""
-    return np.resize(Y, batch_size)
+def _target_columns(listed, targets):
+    """Column of each lane's target where ``listed`` is scored first and the lanes' targets after it: its own place in the list if it
+    has one, since a second look-up may differ in the last bit and break a tie.
+    """
+    place = pd.Index(listed).get_indexer(targets)
+    return np.where(place >= 0, place, len(listed) + np.arange(len(targets)))
 
 
 def evaluate_gpu(
@@ -180,6 +183,7 @@ def evaluate_sessions_batch(
     ids, names = events[item_key].to_numpy(), events[session_key].to_numpy()
     noise = np.random.RandomState(42)
     rank = np.full(len(events), np.nan)
+    items = None if items is None else pd.unique(np.asarray(items))
     if hasattr(pr, "reset_sessions"):
         pr.reset_sessions()
 
@@ -193,7 +197,7 @@ def evaluate_sessions_batch(
         wanted = None if items is None else np.concatenate([np.asarray(items), targets])
         scored = pr.predict_next_batch(names[at], ids[at], wanted, batch=len(at))
         scores = scored.to_numpy().T
-        column = scored.index.get_indexer(targets) if items is None else len(items) + np.arange(len(at))
+        column = scored.index.get_indexer(targets) if items is None else _target_columns(items, targets)
         target = scores[np.arange(len(at)), column]
         among = scores if items is None else scores[:, : len(items)]
         rank[position + 1] = _rank(among[lane], target[lane], mode, noise)
@@ -222,7 +226,7 @@ def evaluate_sessions(
     known = train_data[item_key].unique()
     events = _known_events(test_data, known, session_key, item_key, time_key)
     ids, session = events[item_key].to_numpy(), events[session_key].to_numpy()
-    scored = pd.Index(known if items is None else np.asarray(items))
+    scored = pd.Index(known if items is None else pd.unique(np.asarray(items)))
     noise = np.random.RandomState(42)
     found = []
     for i in range(len(ids) - 1):

@@ -64,7 +64,7 @@ def bpr(yhat, columns):
 def top1(yhat, columns):
     """Mean of sigmoid(yhat - t) + sigmoid(yhat^2), less the target's own second term over the number of columns."""
     t = columns.targets(yhat)
-    return columns.mean(at.sigmoid(yhat - t) + at.sigmoid(yhat**2)) - at.sigmoid(t[:, 0] ** 2) / columns.count
+    return columns.mean(at.sigmoid(yhat - t) + at.sigmoid(at.square(yhat))) - at.sigmoid(at.square(t[:, 0])) / columns.count
 
 
 def negatives_softmax(yhat, columns):
@@ -77,14 +77,14 @@ def negatives_softmax(yhat, columns):
 def top1_max(yhat, columns):
     """Sum over negatives of w * (sigmoid(yhat - t) + sigmoid(yhat^2)) (1706.03847, eq. 6)."""
     w, t = negatives_softmax(yhat, columns), columns.targets(yhat)
-    return (w * (at.sigmoid(yhat - t) + at.sigmoid(yhat**2))).sum(axis=1)
+    return (w * (at.sigmoid(yhat - t) + at.sigmoid(at.square(yhat)))).sum(axis=1)
 
 
 def bpr_max(yhat, columns, bpreg):
     """-log(sum of w * sigmoid(t - yhat) + 1e-24) + bpreg * sum of w * yhat^2 (1706.03847, eqs. 8 and 10)."""
     w, t = negatives_softmax(yhat, columns), columns.targets(yhat)
     likelihood = (w * at.sigmoid(t - yhat)).sum(axis=1)
-    return -at.log(likelihood + columns.tiny) + bpreg * (w * yhat**2).sum(axis=1)
+    return -at.log(likelihood + columns.tiny) + bpreg * (w * at.square(yhat)).sum(axis=1)
 
 
 LOSSES = {

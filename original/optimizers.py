@@ -29,14 +29,14 @@ def _sgd_rows(g, state, h, used):
 
 
 def _adagrad_dense(g, state, h):
-    acc = state["acc"] + g**2
+    acc = state["acc"] + at.square(g)
     return g / at.sqrt(acc + h.eps), {"acc": acc}
 
 
 def _adagrad_rows(g, state, h, used):
     """Each occurrence divides by the old sum and its OWN g^2; the stored sum takes the g^2 of EVERY occurrence."""
-    step = g / at.sqrt(used.take(state["acc"]) + g**2 + h.eps)
-    return step, {"acc": used.add(state["acc"], g**2)}
+    step = g / at.sqrt(used.take(state["acc"]) + at.square(g) + h.eps)
+    return step, {"acc": used.add(state["acc"], at.square(g))}
 
 
 def _decayed_rows(x, new, decay, used):
@@ -45,25 +45,25 @@ def _decayed_rows(x, new, decay, used):
 
 
 def _rmsprop_dense(g, state, h):
-    acc = h.b[0] * state["acc"] + h.one_minus_b[0] * g**2
+    acc = h.b[0] * state["acc"] + h.one_minus_b[0] * at.square(g)
     return g / at.sqrt(acc + h.eps), {"acc": acc}
 
 
 def _rmsprop_rows(g, state, h, used):
-    acc = _decayed_rows(state["acc"], h.one_minus_b[0] * g**2, h.b[0], used)
+    acc = _decayed_rows(state["acc"], h.one_minus_b[0] * at.square(g), h.b[0], used)
     return g / at.sqrt(used.take(acc) + h.eps), {"acc": acc}
 
 
 def _adadelta_dense(g, state, h):
-    acc = h.b[0] * state["acc"] + h.one_minus_b[0] * g**2
+    acc = h.b[0] * state["acc"] + h.one_minus_b[0] * at.square(g)
     q = (state["upd"] + h.eps) / (acc + h.eps)
-    return g * at.sqrt(q), {"acc": acc, "upd": h.b[0] * state["upd"] + h.one_minus_b[0] * q * g**2}
+    return g * at.sqrt(q), {"acc": acc, "upd": h.b[0] * state["upd"] + h.one_minus_b[0] * q * at.square(g)}
 
 
 def _adadelta_rows(g, state, h, used):
-    acc = _decayed_rows(state["acc"], h.one_minus_b[0] * g**2, h.b[0], used)
+    acc = _decayed_rows(state["acc"], h.one_minus_b[0] * at.square(g), h.b[0], used)
     q = (used.take(state["upd"]) + h.eps) / (used.take(acc) + h.eps)
-    return g * at.sqrt(q), {"acc": acc, "upd": _decayed_rows(state["upd"], h.one_minus_b[0] * q * g**2, h.b[0], used)}
+    return g * at.sqrt(q), {"acc": acc, "upd": _decayed_rows(state["upd"], h.one_minus_b[0] * q * at.square(g), h.b[0], used)}
 
 
 def _adam_step(mean, acc, t, h):
@@ -73,7 +73,7 @@ def _adam_step(mean, acc, t, h):
 
 
 def _adam_dense(g, state, h):
-    acc = h.b[1] * state["acc"] + h.one_minus_b[1] * g**2
+    acc = h.b[1] * state["acc"] + h.one_minus_b[1] * at.square(g)
     mean = h.b[0] * state["mean"] + h.one_minus_b[0] * g
     count = state["count"] + 1
     return _adam_step(mean, acc, count, h), {"acc": acc, "mean": mean, "count": count}
@@ -81,8 +81,8 @@ def _adam_dense(g, state, h):
 
 def _adam_rows(g, state, h, used):
     """The first moment adds g^2, not g, and the counter grows by the NUMBER of a row's occurrences: both as published."""
-    acc = _decayed_rows(state["acc"], h.one_minus_b[1] * g**2, h.b[1], used)
-    mean = _decayed_rows(state["mean"], h.one_minus_b[0] * g**2, h.b[0], used)
+    acc = _decayed_rows(state["acc"], h.one_minus_b[1] * at.square(g), h.b[1], used)
+    mean = _decayed_rows(state["mean"], h.one_minus_b[0] * at.square(g), h.b[0], used)
     step = _adam_step(used.take(mean), used.take(acc), used.take(state["count"]) + 1, h)
     return step, {"acc": acc, "mean": mean, "count": used.add(state["count"], at.ones_like(g))}
 
@@ -123,6 +123,6 @@ def update_rows(optimizer, p, g, state, h, used):
 
 def clip(gradients, grad_cap):
     """Scale all gradients by grad_cap/norm when their joint norm, over every entry of every tensor, reaches ``grad_cap``."""
-    norm = at.sqrt(sum((g**2).sum() for g in gradients))
+    norm = at.sqrt(sum((at.square(g)).sum() for g in gradients))
     scale = at.switch(norm >= grad_cap, grad_cap / norm, at.ones_like(norm))
     return [g * scale for g in gradients]
