@@ -2,9 +2,9 @@
 
     python -m benchmarks.keras_scale [--items 3000 37483 300000 1000000] [--units 100 256 512] [--out runs/keras_scale]
 
-Every pair is measured in a process of its own, on synthetic events, with bpr-max, batch 32 and 2048 samples. Peak memory is the
-process' largest resident size from the first training call on, beside the size of the tensors that training needs (weights and
-optimizer state): a step that copied an item tensor would show in both columns.
+Every pair is measured in a process of its own, on synthetic events, with bpr-max, batch 32 and 2048 samples. Peak
+memory is the process' largest resident size from the first training call on, beside the size of the tensors that
+training needs (weights and optimizer state): a step that copied an item tensor would show in both columns.
 """
 
 import argparse
@@ -111,7 +111,9 @@ def main(argv=None):
     parser.add_argument("--units", type=int, nargs="+", default=UNITS)
     parser.add_argument("--seconds", type=float, default=6.0, help="of measuring, for each size")
     parser.add_argument("--out", type=Path, default=Path("runs/keras_scale"), help="PATH.json and PATH.png are written")
-    parser.add_argument("--one", nargs=2, type=int, metavar=("ITEMS", "UNITS"), help="measure one size, print it as JSON")
+    parser.add_argument(
+        "--one", nargs=2, type=int, metavar=("ITEMS", "UNITS"), help="measure one size, print it as JSON"
+    )
     args = parser.parse_args(argv)
     if args.one:
         print(json.dumps(measure(*args.one, args.seconds)))

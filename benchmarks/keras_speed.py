@@ -2,8 +2,8 @@
 
     python -m benchmarks.keras_speed [--train train_full.txt --test test.txt] [--config bpr-max cross-entropy]
 
-keras_port/ is timed as ``fit`` runs it: batches, negative samples and dropout masks are drawn while it computes. Plain TensorFlow is
-given arrays that were made ready beforehand. Compilation is timed apart.
+keras_port/ is timed as ``fit`` runs it: batches, negative samples and dropout masks are drawn while it computes. Plain
+TensorFlow is given arrays that were made ready beforehand. Compilation is timed apart.
 """
 
 import argparse
@@ -74,7 +74,13 @@ def compare(config, train, test, pairs, at_least):
     start = time.perf_counter()
     plain(*next(ready))
     plain_compile = time.perf_counter() - start
-    figures = {"compile": compile_seconds, "plain compile": plain_compile, "port": [], "plain": [], "items": gru.n_items}
+    figures = {
+        "compile": compile_seconds,
+        "plain compile": plain_compile,
+        "port": [],
+        "plain": [],
+        "items": gru.n_items,
+    }
     port.epoch()  # warm-up
     for _ in range(pairs):
         spent, calls = keras_data.seconds(lambda: plain(*next(ready)).numpy(), at_least)
@@ -104,7 +110,9 @@ def main(argv=None):
     logging.basicConfig(level=logging.WARNING)
     train = keras_data.read(args.train) if args.train else keras_data.events(2933, 17794)
     test = keras_data.read(args.test) if args.test else keras_data.events(2933, 3500, seed=2)
-    table = Table("setting", "items", "plain steps/s", "keras_port steps/s", "ratio (median)", "compile s", "evaluation s")
+    table = Table(
+        "setting", "items", "plain steps/s", "keras_port steps/s", "ratio (median)", "compile s", "evaluation s"
+    )
     for config in args.config:
         f = compare(config, train, test, args.pairs, args.seconds)
         spread = f"{statistics.median(f['ratio']):.2f} ({min(f['ratio']):.2f} to {max(f['ratio']):.2f})"

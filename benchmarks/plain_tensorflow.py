@@ -1,7 +1,8 @@
 """The yardstick of keras_port/'s speed: the same formulas in plain TensorFlow, one step a call, without XLA.
 
-It is what one would write first: a ``tf.function`` that gathers rows, takes gradients on a tape and scatters the updates, called
-once a step with that step's arrays. ``benchmarks/keras_speed.py`` times it against keras_port/ in pairs.
+It is what one would write first: a ``tf.function`` that gathers rows, takes gradients on a tape and scatters the
+updates, called once a step with that step's arrays. ``benchmarks/keras_speed.py`` times it against keras_port/ in
+pairs.
 """
 
 import numpy as np
@@ -15,7 +16,8 @@ SETTINGS = {
 def plain_step(n_items, config, units=100, batch_size=32, n_sample=2048, dtype="float32"):
     """``step(X, Y, last_X, last_Y, R, mask) -> cost`` for one GRU layer, adagrad and momentum, without embedding.
 
-    X, R: (M,); Y: (M + n_sample,); last_X, last_Y: the position of the last occurrence of each item; mask: (M, units) bool.
+    X, R: (M,); Y: (M + n_sample,); last_X, last_Y: the position of the last occurrence of each item; mask: (M, units)
+    bool.
     """
     import tensorflow as tf
 
@@ -69,7 +71,9 @@ def plain_step(n_items, config, units=100, batch_size=32, n_sample=2048, dtype="
         for name, g in tape.gradient(cost, used).items():
             if name in at:
                 idx, last = at[name]
-                update = momentum * tf.gather(vel[name], idx) - lr * g / tf.sqrt(tf.gather(acc[name], idx) + g * g + 1e-6)
+                update = momentum * tf.gather(vel[name], idx) - lr * g / tf.sqrt(
+                    tf.gather(acc[name], idx) + g * g + 1e-6
+                )
                 acc[name].scatter_add(tf.IndexedSlices(g * g, idx))
                 vel[name].scatter_update(tf.IndexedSlices(tf.gather(update, last), idx))
                 weights[name].scatter_add(tf.IndexedSlices(update, idx))

@@ -1,8 +1,8 @@
 """What Keras leaves to the backend: gradients, and compiling a function whose state stays in place.
 
 And ``tanh``, which ``keras.ops`` rounds to float32 outside TensorFlow.
-Everything else in this package is written in ``keras.ops``. A state is a dict of name -> ``keras.Variable``; a program is a
-pure function ``program(state, inputs) -> (changed state, results)`` of dicts of tensors.
+Everything else in this package is written in ``keras.ops``. A state is a dict of name -> ``keras.Variable``; a program
+is a pure function ``program(state, inputs) -> (changed state, results)`` of dicts of tensors.
 """
 
 import keras
@@ -47,7 +47,7 @@ if BACKEND == "tensorflow":
         return value, rest, tape.gradient(value, arguments, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     def compile_program(program, variables, jit=True):
-        """Callable of a dict of arrays that runs ``program`` on the variables' values, and stores what it changed in them.
+        """Callable of a dict of arrays: runs ``program`` on the variables' values and stores what it changed.
 
         One XLA program when ``jit``: it updates the variables' own memory, so nothing of their size is copied.
         """
@@ -72,7 +72,7 @@ elif BACKEND == "jax":
         return value, rest, gradients
 
     def compile_program(program, variables, jit=True):
-        """Callable of a dict of arrays that runs ``program`` on the variables' values, and stores what it changed in them.
+        """Callable of a dict of arrays: runs ``program`` on the variables' values and stores what it changed.
 
         The state is given to the program for good, so that its memory is reused; JAX always compiles, whatever ``jit``.
         """
@@ -119,7 +119,7 @@ else:
         return value.detach(), [part.detach() for part in rest], dict(zip(leaves, gradients))
 
     def compile_program(program, variables, jit=True):
-        """Callable of a dict of arrays that runs ``program`` on the variables' values, and stores what it changed in them.
+        """Callable of a dict of arrays: runs ``program`` on the variables' values and stores what it changed.
 
         PyTorch runs it op by op, whatever ``jit``.
         """

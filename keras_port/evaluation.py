@@ -53,11 +53,11 @@ def evaluate_gpu(
 ):
     """(Recall@cut_off, MRR@cut_off) of a trained model, both divided by the number of predicted events.
 
-    Every event after a session's first is predicted from the session's prefix. items: rank among these item ids only. cut_off: an
-    integer, or a list of them for a dict N -> (Recall@N, MRR@N) from one pass. batch_size: sessions read side by side. mode, the
-    rank of a target with score t among the scored items: 'standard' #(other > t) + 1; 'conservative' #(score >= t); 'median'
-    #(other > t) + 0.5*(#(score == t) - 1) + 1; 'tiebreaking' standard after adding 1e-10 times uniform noise. A rank is at
-    least 1. Raises ValueError for options or data that are not accepted.
+    Every event after a session's first is predicted from the session's prefix. items: rank among these item ids only.
+    cut_off: an integer, or a list of them for a dict N -> (Recall@N, MRR@N) from one pass. batch_size: sessions read
+    side by side. mode, the rank of a target with score t among the scored items: 'standard' #(other > t) + 1;
+    'conservative' #(score >= t); 'median' #(other > t) + 0.5*(#(score == t) - 1) + 1; 'tiebreaking' standard after
+    adding 1e-10 times uniform noise. A rank is at least 1. Raises ValueError for options or data that are not accepted.
     """
     _check_cut_off(cut_off)
     table = ranks(gru, test_data, items, session_key, item_key, time_key, batch_size, mode)
@@ -74,9 +74,9 @@ def ranks(
     batch_size=100,
     mode="conservative",
 ):
-    """The rank of every predicted event, as a DataFrame (session, item, position, rank) in the order of the sorted test events.
+    """The rank of every predicted event, in the order of the sorted test events.
 
-    Arguments as in :func:`evaluate_gpu`; position: 1 for the second event of a session, and so on.
+    Returns a DataFrame (session, item, position, rank). Arguments as in :func:`evaluate_gpu`; position: 1 for the second event of a session, and so on.
     """
     _check(batch_size, mode)
     test = test_sessions(gru, test_data, session_key, item_key, time_key)
@@ -85,7 +85,12 @@ def ranks(
     counted = _count_above(gru.model, H, test.items[at], listed, mode)
     position = at - np.repeat(test.offsets[:-1], np.diff(test.offsets))[at]
     return pd.DataFrame(
-        {"session": test.session_ids[at], "item": test.item_ids[at], "position": position, "rank": _rank(*counted, mode)}
+        {
+            "session": test.session_ids[at],
+            "item": test.item_ids[at],
+            "position": position,
+            "rank": _rank(*counted, mode),
+        }
     )
 
 
@@ -111,8 +116,8 @@ def evaluate_sessions_batch(
 ):
     """The same figures as :func:`evaluate_gpu`, through ``pr.predict_next_batch`` only.
 
-    pr: any predictor with ``itemidmap`` and ``predict_next_batch(session_ids, input_item_ids, predict_for_item_ids, batch)``; every
-    evaluation starts from zero states where it has ``forget_predictions``.
+    pr: any predictor with ``itemidmap`` and ``predict_next_batch(session_ids, input_item_ids, predict_for_item_ids,
+    batch)``; every evaluation starts from zero states where it has ``forget_predictions``.
     """
     _check(batch_size, mode)
     _check_cut_off(cut_off)
@@ -143,7 +148,7 @@ def evaluate_sessions_batch(
 
 
 def _rank(greater, equal, mode):
-    """Ranks from the number of scored items above the target and level with it (the target among these where it is scored)."""
+    """Ranks from the numbers of scored items above the target and level with it (itself too, where it is scored)."""
     rank = {
         "standard": lambda: greater + 1,
         "tiebreaking": lambda: greater + 1,
@@ -154,7 +159,7 @@ def _rank(greater, equal, mode):
 
 
 def _hidden_states(model, test, batch_size):
-    """Hidden states of the last layer before each predicted event, (P, L), and the events' positions, ascending (P,)."""
+    """The last layer's state before each predicted event, (P, L), and the events' positions, ascending (P,)."""
     layers, dtype = model.settings.layers, model.settings.dtype
     lengths = np.diff(test.offsets)
     order = np.argsort(-lengths, kind="stable")
@@ -181,7 +186,7 @@ def _hidden_states(model, test, batch_size):
 
 
 def _reader(model):
-    """A program that lets lanes read items X (T, B): the last hidden states, and the last layer's state at each step (T, B, L)."""
+    """Lanes read items X (T, B): the last hidden states, and the last layer's state at each step (T, B, L)."""
     depth = len(model.settings.layers)
 
     def read(given):
@@ -202,8 +207,8 @@ def _reader(model):
 def _count_above(model, H, targets, listed, mode):
     """For each of P events the number of scored items above the target, and level with it: two (P,) vectors.
 
-    All n items are scored, or the ``listed`` ones. A target that is listed is compared by its own column, so that it is level with
-    itself to the last bit.
+    All n items are scored, or the ``listed`` ones. A target that is listed is compared by its own column, so that it is
+    level with itself to the last bit.
     """
     width = model.n_items if listed is None else len(listed)
     E = int(np.clip(_SCORES // width, 8, 512))
@@ -216,7 +221,9 @@ def _count_above(model, H, targets, listed, mode):
     for start in range(0, len(H), E):
         part = slice(start, start + E)
         inputs = {"H": H[part], "target": targets[part].astype(np.int32), "column": column[part].astype(np.int32)}
-        inputs = {name: np.concatenate([v, np.zeros((E - len(v), *v.shape[1:]), v.dtype)]) for name, v in inputs.items()}
+        inputs = {
+            name: np.concatenate([v, np.zeros((E - len(v), *v.shape[1:]), v.dtype)]) for name, v in inputs.items()
+        }
         if listed is not None:
             inputs["items"] = listed.astype(np.int32)
         if noise is not None:

@@ -25,17 +25,18 @@ class Step(NamedTuple):
 class GRU4Rec:
     """GRU4Rec v2 with the published options, in their published order, on Keras 3.
 
-    loss: 'top1', 'bpr', 'cross-entropy', 'xe_logit', 'top1-max' or 'bpr-max'. final_act: 'softmax' (meant for cross-entropy),
-    'softmax_logit' (for xe_logit), 'linear', 'relu', 'tanh', 'leaky-X', 'elu-X' or 'selu-X-Y'; hidden_act: the same without the
-    softmaxes. layers: units of each GRU layer. embedding: width of a separate item embedding, 0 for none;
-    constrained_embedding: the output weights serve as embedding (wins). n_sample: negatives a step besides the other lanes'
-    targets; sample_alpha: they are drawn with probability ~ support^alpha. adapt: None, 'adagrad', 'rmsprop', 'adadelta' or
-    'adam', adapt_params its decay rates. bpreg: score regularisation of bpr-max. sigma: range of the initial weights, 0 for
-    sqrt(6/(rows+cols)).
+    loss: 'top1', 'bpr', 'cross-entropy', 'xe_logit', 'top1-max' or 'bpr-max'. final_act: 'softmax' (meant for
+    cross-entropy), 'softmax_logit' (for xe_logit), 'linear', 'relu', 'tanh', 'leaky-X', 'elu-X' or 'selu-X-Y';
+    hidden_act: the same without the softmaxes. layers: units of each GRU layer. embedding: width of a separate item
+    embedding, 0 for none; constrained_embedding: the output weights serve as embedding (wins). n_sample: negatives a
+    step besides the other lanes' targets; sample_alpha: they are drawn with probability ~ support^alpha. adapt: None,
+    'adagrad', 'rmsprop', 'adadelta' or 'adam', adapt_params its decay rates. bpreg: score regularisation of bpr-max.
+    sigma: range of the initial weights, 0 for sqrt(6/(rows+cols)).
 
     dtype: 'float32' or 'float64'. seed: of the NumPy stream of weights, samples and session order. dropout_seed: of the
-    MRG31k3p stream of dropout masks. steps_per_call: training steps compiled into one call; jit_compile: whether TensorFlow
-    compiles by XLA, which starts later, runs much faster, and alone keeps a step's cost from growing with n. Neither changes a result.
+    MRG31k3p stream of dropout masks. steps_per_call: training steps compiled into one call; jit_compile: whether
+    TensorFlow compiles by XLA, which starts later, runs much faster, and alone keeps a step's cost from growing with n.
+    Neither changes a result.
 
     Raises ValueError for an option that is not accepted.
     """
@@ -96,12 +97,13 @@ class GRU4Rec:
         return Settings(**{f.name: getattr(self, f.name) for f in fields(Settings)})
 
     def set_params(self, **params):
-        """Set options from text: lists as '100/50', booleans as 'True', '1', 'False' or '0'. Raises ValueError otherwise."""
+        """Set options from text: lists as '100/50', booleans as True, 1, False or 0. Raises ValueError otherwise."""
         parsed = {name: parse(name, text) for name, text in params.items()}
         for name, value in parsed.items():
             setattr(self, name, value)
 
-    # -- training -------------------------------------------------------------------------------------------------------------
+    # -- training
+    # -------------------------------------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -118,14 +120,15 @@ class GRU4Rec:
     ):
         """Train on a DataFrame of events for ``n_epochs`` epochs; returns Keras' ``History``.
 
-        sample_store: negative samples drawn ahead; 0 draws them step by step. retrain: go on from the present weights with new
-        data, whose unseen items are appended. resume: go on exactly where a loaded model stopped, up to ``n_epochs``; the data
-        must be the same. callbacks: Keras callbacks. validation_data: DataFrame on which Recall@20 and MRR@20 are taken after
-        each epoch, logged as ``val_recall@20`` and ``val_mrr@20``. on_step, on_epoch_end: functions called with a
-        :class:`~keras_port.progress.Progress` after each call of many steps, and with (epoch, loss) after each epoch.
-        verbose: as in ``keras.Model.fit``.
+        sample_store: negative samples drawn ahead; 0 draws them step by step. retrain: go on from the present weights
+        with new data, whose unseen items are appended. resume: go on exactly where a loaded model stopped, up to
+        ``n_epochs``; the data must be the same. callbacks: Keras callbacks. validation_data: DataFrame on which
+        Recall@20 and MRR@20 are taken after each epoch, logged as ``val_recall@20`` and ``val_mrr@20``. on_step,
+        on_epoch_end: functions called with a :class:`~keras_port.progress.Progress` after each call of many steps, and
+        with (epoch, loss) after each epoch. verbose: as in ``keras.Model.fit``.
 
-        A NaN cost stops the training and sets ``error_during_train``. Raises ValueError for data or options that do not fit.
+        A NaN cost stops the training and sets ``error_during_train``. Raises ValueError for data or options that do not
+        fit.
         """
         if retrain and resume:
             raise ValueError("retrain=True with resume=True: one of the two is accepted")
@@ -174,7 +177,7 @@ class GRU4Rec:
             raise ValueError("every session of the data has one event only: there is no next item to learn")
 
     def prepare(self, data, sample_store=10000000):
-        """All that ``fit`` does before its first step: item map, session order, weights, first store of negative samples."""
+        """All that ``fit`` does before its first step: item map, session order, weights, first store of samples."""
         self._check_training_data(data, sample_store)
         itemidmap = sessions.item_map(data, self.item_key)
         self.build(len(itemidmap))
@@ -182,7 +185,7 @@ class GRU4Rec:
         self._start_data(data, sample_store)
 
     def build(self, n_items):
-        """Draw the initial weights for ``n_items`` items; clear optimizer and hidden states. Restarts both random streams."""
+        """Draw initial weights for ``n_items`` items; clear optimizer and hidden states; restart both streams."""
         settings = self.settings()
         settings.validate()
         if isinstance(n_items, bool) or not isinstance(n_items, (int, np.integer)) or n_items < 1:
@@ -245,10 +248,13 @@ class GRU4Rec:
         ):
             raise ValueError("resume=True: the items of the data are not those that the model was trained on")
         if sample_store != state.sampler.store:
-            raise ValueError(f"sample_store={sample_store} with resume=True: the training began with {state.sampler.store}")
+            raise ValueError(
+                f"sample_store={sample_store} with resume=True: the training began with {state.sampler.store}"
+            )
         self._set_dataset(data)
 
-    # -- step by step ---------------------------------------------------------------------------------------------------------
+    # -- step by step
+    # ---------------------------------------------------------------------------------------------------------
 
     @property
     def n_items(self):
@@ -257,7 +263,7 @@ class GRU4Rec:
         return self.model.n_items
 
     def batches(self):
-        """The :class:`~keras_port.sessions.Batch` of each step of the next epoch, drawn from the model's random stream."""
+        """The :class:`~keras_port.sessions.Batch` of each step of the next epoch, from the model's random stream."""
         if self._dataset is None:
             raise ValueError("no data: call prepare(data) first")
         self._dataset.start_epoch()
@@ -306,20 +312,25 @@ class GRU4Rec:
 
     def draw_masks(self, M):
         """The next masks of the dropout stream: one (M, width) bool array a site, true = kept."""
-        return [stream.draw(M, width) for stream, (_, width, _) in zip(self.model.train_state.mask_streams, self.dropout_sites())]
+        return [
+            stream.draw(M, width)
+            for stream, (_, width, _) in zip(self.model.train_state.mask_streams, self.dropout_sites())
+        ]
 
     def train_step(self, X, Y, R, masks=None, gradients=False):
         """One training step from the present weights, optimizer state and hidden state, all of which it updates.
 
-        X, R: (M,) input items and ends of sessions; Y: (M + samples,) targets, then samples. masks: one (M, width) bool array a
-        dropout site; None draws them. Returns a :class:`Step`. Raises ValueError for shapes or items that do not fit.
+        X, R: (M,) input items and ends of sessions; Y: (M + samples,) targets, then samples. masks: one (M, width) bool
+        array a dropout site; None draws them. Returns a :class:`Step`. Raises ValueError for shapes or items that do
+        not fit.
         """
         self._need_model()
         X, Y, R = (np.asarray(part) for part in (X, Y, R))
         M, B, state = len(X), self.batch_size, self.model.train_state
         if not 1 <= M <= B or M != state.lanes or len(Y) < M or len(R) != M:
             raise ValueError(
-                f"X, Y, R have {M}, {len(Y)}, {len(R)} entries: {state.lanes} lanes, as many of X and R, no fewer of Y, are accepted"
+                f"X, Y, R have {M}, {len(Y)}, {len(R)} entries: {state.lanes} lanes, as many of X and R, "
+                "no fewer of Y, are accepted"
             )
         self._check_items("X", X)
         self._check_items("Y", Y)
@@ -340,13 +351,17 @@ class GRU4Rec:
             cost = self.model.program("steps")({"steps": np.int32(1), **chunk})
             return Step(float(backends.to_numpy(cost)[0]), None)
         cost, found = self.model.program("step", jit=False)({name: values[0] for name, values in chunk.items()})
-        real = {"X": _real(M, B), "Y": _real(M, B, len(Y) - M), "XY": np.concatenate([_real(M, B), _real(M, B, len(Y) - M)])}
+        real = {
+            "X": _real(M, B),
+            "Y": _real(M, B, len(Y) - M),
+            "XY": np.concatenate([_real(M, B), _real(M, B, len(Y) - M)]),
+        }
         found = {name: backends.to_numpy(g) for name, g in found.items()}
         found.update({name: found[name][real[at]] for name, at in self.model.row_index.items()})
         return Step(float(backends.to_numpy(cost)), found)
 
     def scores(self, X, hidden, items=None):
-        """Scores (M, n), or (M, len(items)) for item indices, after final_act, and the next hidden state. Changes nothing."""
+        """Scores after final_act, (M, n) or (M, len(items)), and the next hidden state. Changes nothing."""
         self._need_model()
         X = self._check_items("X", np.asarray(X))
         if self._check_hidden(hidden) != len(X):
@@ -363,14 +378,15 @@ class GRU4Rec:
         values, after = program(inputs)
         return backends.to_numpy(values), [backends.to_numpy(h) for h in after]
 
-    # -- prediction -----------------------------------------------------------------------------------------------------------
+    # -- prediction
+    # -----------------------------------------------------------------------------------------------------------
 
     def predict_next_batch(self, session_ids, input_item_ids, predict_for_item_ids=None, batch=100):
         """Scores of the next item, as a DataFrame: rows = items, columns = lanes 0..batch-1.
 
-        session_ids, input_item_ids: (batch,) the running session of each lane and its newest item. A lane whose session id differs
-        from the previous call's starts from a zero state; another ``batch`` starts all lanes afresh. predict_for_item_ids: score
-        these items only. Raises ValueError for an unknown item or another number of lanes.
+        session_ids, input_item_ids: (batch,) the running session of each lane and its newest item. A lane whose session
+        id differs from the previous call's starts from a zero state; another ``batch`` starts all lanes afresh.
+        predict_for_item_ids: score these items only. Raises ValueError for an unknown item or another number of lanes.
         """
         self._need_model()
         session_ids, input_item_ids = np.asarray(session_ids), np.asarray(input_item_ids)
@@ -378,7 +394,9 @@ class GRU4Rec:
             if values.shape != (batch,):
                 raise ValueError(f"{name} has shape {values.shape}: batch={batch} values are accepted")
         X = self.item_indices(input_item_ids, "input_item_ids")
-        items = None if predict_for_item_ids is None else self.item_indices(predict_for_item_ids, "predict_for_item_ids")
+        items = (
+            None if predict_for_item_ids is None else self.item_indices(predict_for_item_ids, "predict_for_item_ids")
+        )
         if self._lane_sessions is None or len(self._lane_sessions) != batch:
             self._lane_hidden = [np.zeros((batch, units), self.dtype) for units in self.layers]
         else:
@@ -399,7 +417,9 @@ class GRU4Rec:
         item_ids = pd.Index(np.asarray(item_ids))
         indices = self.itemidmap.index.get_indexer(item_ids)
         if (indices < 0).any():
-            raise ValueError(f"{name}: item {item_ids[indices < 0][0]!r} is not among the {self.n_items} items of the model")
+            raise ValueError(
+                f"{name}: item {item_ids[indices < 0][0]!r} is not among the {self.n_items} items of the model"
+            )
         return indices
 
     def recommend(self, session_items, k=20):
@@ -412,10 +432,11 @@ class GRU4Rec:
         self._need_model()
         serving.export(self, path, k)
 
-    # -- files ----------------------------------------------------------------------------------------------------------------
+    # -- files
+    # ----------------------------------------------------------------------------------------------------------------
 
     def save(self, path):
-        """Write weights, settings, item map, optimizer state, random streams and epochs done to one safetensors file."""
+        """Write weights, settings, item map, optimizer state, random streams and epochs done to one file."""
         self._need_model()
         storage.save(self, path)
 
@@ -429,7 +450,7 @@ class GRU4Rec:
 
     @classmethod
     def from_model(cls, model, **options):
-        """A ``cls`` around a :class:`~keras_port.model.SessionModel`, such as ``keras.saving.load_model('x.keras')`` returns.
+        """A ``cls`` around a :class:`~keras_port.model.SessionModel`, such as Keras loads from a .keras file.
 
         options: those of the constructor that a model does not hold, such as ``steps_per_call``.
         """
@@ -444,7 +465,8 @@ class GRU4Rec:
         sampler = self.model.train_state.sampler
         self.support = None if sampler is None else np.asarray(sampler.support)
 
-    # -- checks ---------------------------------------------------------------------------------------------------------------
+    # -- checks
+    # ---------------------------------------------------------------------------------------------------------------
 
     def _need_model(self):
         if self.model is None:
@@ -452,9 +474,13 @@ class GRU4Rec:
 
     def _check_items(self, name, indices):
         if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
-            raise ValueError(f"{name} has shape {indices.shape} and type {indices.dtype}: a vector of integers is accepted")
+            raise ValueError(
+                f"{name} has shape {indices.shape} and type {indices.dtype}: a vector of integers is accepted"
+            )
         if len(indices) and not (0 <= indices.min() and indices.max() < self.n_items):
-            raise ValueError(f"{name} names item index {indices.min()}..{indices.max()}: 0..{self.n_items - 1} are accepted")
+            raise ValueError(
+                f"{name} names item index {indices.min()}..{indices.max()}: 0..{self.n_items - 1} are accepted"
+            )
         return indices
 
     def _check_hidden(self, hidden):
@@ -481,6 +507,8 @@ def _assign(what, variables, values):
         if name not in variables:
             raise ValueError(f"{what}: unknown name {name!r}, {', '.join(variables) or 'none'} are accepted")
         if np.shape(value) != tuple(variables[name].shape):
-            raise ValueError(f"{what}[{name!r}] has shape {np.shape(value)}: {tuple(variables[name].shape)} is accepted")
+            raise ValueError(
+                f"{what}[{name!r}] has shape {np.shape(value)}: {tuple(variables[name].shape)} is accepted"
+            )
     for name, value in values.items():
         variables[name].assign(np.asarray(value))

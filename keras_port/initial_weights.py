@@ -11,8 +11,8 @@ def _block(rng, shape, sigma, normal, dtype):
 def draw(settings, n_items, rng):
     """Weights by name for ``n_items`` items.
 
-    Every block of shape (rows, cols) has its own range: uniform in ±sigma (normal with deviation sigma if ``init_as_normal``),
-    sigma = sqrt(6 / (rows + cols)) when ``sigma`` is 0 (Glorot and Bengio 2010).
+    Every block of shape (rows, cols) has its own range: uniform in ±sigma (normal with deviation sigma if
+    ``init_as_normal``), sigma = sqrt(6 / (rows + cols)) when ``sigma`` is 0 (Glorot and Bengio 2010).
     """
 
     def block(rows, cols):
@@ -35,9 +35,9 @@ def draw(settings, n_items, rng):
 
 
 def extend(weights, row_names, n_new, settings, rng):
-    """The same weights with ``n_new`` more rows in each row tensor: zeros in By, else drawn with sigma = sqrt(6/(rows+cols+n_new)).
+    """The same weights with ``n_new`` more rows in each row tensor: zeros in By, else drawn.
 
-    rows counts the rows before the extension.
+    sigma = sqrt(6 / (rows + cols + n_new)) unless set; rows counts the rows before the extension.
     """
     extended = dict(weights)
     for name in row_names:

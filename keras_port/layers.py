@@ -1,7 +1,8 @@
 """The layers of GRU4Rec. Each computes one step for M lanes; the recurrent state is an argument and a result.
 
 Item tables (``Wx0`` or ``E``, ``Wy`` and ``By``) are read through ``lookup`` and computed with in ``call``: training
-differentiates with respect to the looked-up rows, so that neither a gradient nor an update is ever of the size of the table.
+differentiates with respect to the looked-up rows, so that neither a gradient nor an update is ever of the size of the
+table.
 """
 
 import keras
@@ -50,7 +51,8 @@ class SessionGRU(_WeightedLayer):
         r = sigmoid(v_reset + H·Wrz_reset)      z = sigmoid(v_update + H·Wrz_update)
         c = hidden_act((H*r)·Wh + v_candidate)  h = (1 - z)*H + z*c
 
-    Inputs: x (M, input_width), or v - Bh itself (M, 3*units) when ``input_width`` is None; H (M, units). Output: (M, units).
+    Inputs: x (M, input_width), or v - Bh itself (M, 3*units) when ``input_width`` is None; H (M, units). Output: (M,
+    units).
     """
 
     def __init__(self, units, input_width, hidden_act, index=0, **kwargs):
@@ -71,7 +73,12 @@ class SessionGRU(_WeightedLayer):
         return (1.0 - z) * H + z * c
 
     def get_config(self):
-        config = {"units": self.units, "input_width": self.input_width, "hidden_act": self.hidden_act, "index": self.index}
+        config = {
+            "units": self.units,
+            "input_width": self.input_width,
+            "hidden_act": self.hidden_act,
+            "index": self.index,
+        }
         return {**super().get_config(), **config}
 
 

@@ -5,8 +5,9 @@ Every loss is called with
 * ``y_true`` (B,): 1 for a lane that has a target, 0 for an empty lane. The target of lane i is column i, always;
 * ``y_pred`` (B, N): the activated scores: B columns for the lanes' targets, then the shared negative samples.
 
-It gives one value a lane, 0 for an empty lane. Columns of empty lanes count neither as negatives nor in any mean. Keras' default
-reduction takes the mean over all B lanes: that is the mean over the M lanes with a target, times M/B, the cost of a step.
+It gives one value a lane, 0 for an empty lane. Columns of empty lanes count neither as negatives nor in any mean.
+Keras' default reduction takes the mean over all B lanes: that is the mean over the M lanes with a target, times M/B,
+the cost of a step.
 """
 
 import keras
@@ -38,7 +39,7 @@ class _Scores:
         return self.total(values) / self.count
 
     def negatives_softmax(self):
-        """Softmax over each lane's negatives: the target is masked to 0 before the maximum, and out of the sum after it."""
+        """Softmax over each lane's negatives: the target is 0 when the maximum is taken, and out of the sum."""
         negative = ops.logical_and(self.columns, ops.logical_not(self.diagonal))
         zeros = ops.zeros_like(self.yhat)
         scores = ops.where(negative, self.yhat, zeros)
@@ -57,7 +58,7 @@ class SessionLoss(keras.losses.Loss):
 
 
 class _Smoothed(SessionLoss):
-    """A cross-entropy with label smoothing s: (1 - s*K/(K-1)) * nll(target) + s/(K-1) * sum_j nll_j, K = M + n_sample."""
+    """Label smoothing s: (1 - s*K/(K-1)) * nll(target) + s/(K-1) * sum_j nll_j, K = M + n_sample."""
 
     def __init__(self, smoothing=0.0, **kwargs):
         super().__init__(**kwargs)
@@ -109,7 +110,7 @@ class TOP1(SessionLoss):
 
 @keras.saving.register_keras_serializable(package="keras_port")
 class TOP1Max(SessionLoss):
-    """sum_j w_j [sigmoid(yhat_j - yhat_target) + sigmoid(yhat_j^2)], w the negatives' softmax (arXiv 1706.03847, eq. 6)."""
+    """sum_j w_j [sigmoid(yhat_j - yhat_target) + sigmoid(yhat_j^2)], w the negatives' softmax (1706.03847, eq. 6)."""
 
     def per_lane(self, scores):
         return ops.sum(scores.negatives_softmax() * _top1_terms(scores), axis=1)

@@ -1,4 +1,4 @@
-"""GRU4Rec as a Keras model: the network, one training step as a pure function, and the loop that runs many in one call."""
+"""GRU4Rec as a Keras model: the network, one training step as a pure function, and the loop that runs many a call."""
 
 import contextlib
 import json
@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 class SessionModel(keras.Model):
     """The network of GRU4Rec over ``n_items`` items, with its own training loop.
 
-    ``model(X, hidden)``: X (M,) item indices, hidden one (M, L_k) array a layer; returns the scores of all items (M, n) and the
-    next hidden state. ``model.fit(dataset)`` takes a :class:`~keras_port.sessions.SessionParallel`.
+    ``model(X, hidden)``: X (M,) item indices, hidden one (M, L_k) array a layer; returns the scores of all items (M, n)
+    and the next hidden state. ``model.fit(dataset)`` takes a :class:`~keras_port.sessions.SessionParallel`.
     """
 
     def __init__(self, n_items, settings, **kwargs):
@@ -172,7 +172,8 @@ class SessionModel(keras.Model):
         with keras.StatelessScope(state_mapping=[(variables[name], values[name]) for name in (names or variables)]):
             yield
 
-    # -- many steps in one call -------------------------------------------------------------------------------------------
+    # -- many steps in one call
+    # -------------------------------------------------------------------------------------------
 
     def _run_steps(self, state, chunk):
         """``chunk['steps']`` training steps, fewer when a cost is NaN. Results: each step's cost."""
@@ -197,7 +198,7 @@ class SessionModel(keras.Model):
         return state, (cost, gradients)
 
     def program(self, name, jit=True):
-        """The compiled program 'steps' (a chunk of training steps) or 'step' (one, with gradients), made at its first use.
+        """The compiled program 'steps' (a chunk of training steps) or 'step' (one, with gradients).
 
         jit=False: not by XLA, even if ``jit_compile`` is true.
         """
@@ -223,13 +224,19 @@ class SessionModel(keras.Model):
     def fit(self, x, epochs=1, initial_epoch=0, callbacks=None, validation_data=None, verbose=0):
         """Train on a :class:`~keras_port.sessions.SessionParallel` dataset; returns Keras' ``History``.
 
-        A "batch" of the callbacks is one call of many steps, numbered by its last step. validation_data: a callable that returns a
-        dict of metrics; they are logged after each epoch with the prefix ``val_``. A NaN cost ends training at once and sets
-        ``error_during_train``.
+        A "batch" of the callbacks is one call of many steps, numbered by its last step. validation_data: a callable
+        that returns a dict of metrics; they are logged after each epoch with the prefix ``val_``. A NaN cost ends
+        training at once and sets ``error_during_train``.
         """
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = keras.callbacks.CallbackList(
-                callbacks, add_history=True, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=epochs, steps=None
+                callbacks,
+                add_history=True,
+                add_progbar=verbose != 0,
+                model=self,
+                verbose=verbose,
+                epochs=epochs,
+                steps=None,
             )
         self.stop_training = self.error_during_train = False
         self._initial_epoch = None

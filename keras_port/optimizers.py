@@ -2,11 +2,11 @@
 
 A dense tensor is updated as a whole. A row tensor (n, W), read at ``idx`` (N,), is updated in those rows only, from one
 gradient an occurrence (N, W); an index may occur several times. What becomes of repeated rows is part of the published
-program's behaviour and is written out here: sums grow by every occurrence, decay is applied once, and the velocity of the
-last occurrence stays.
+program's behaviour and is written out here: sums grow by every occurrence, decay is applied once, and the velocity of
+the last occurrence stays.
 
-State: a dict of slots, each of the tensor's shape, all 0 at the start. ``acc``: sum or running mean of squared gradients;
-``upd``: running mean of squared updates; ``mean``: first moment; ``count``: steps; ``vel``: velocity.
+State: a dict of slots, each of the tensor's shape, all 0 at the start. ``acc``: sum or running mean of squared
+gradients; ``upd``: running mean of squared updates; ``mean``: first moment; ``count``: steps; ``vel``: velocity.
 """
 
 from typing import NamedTuple
@@ -47,8 +47,8 @@ def _read(table, at):
 def _add_after_read(table, at, values, read):
     """Add non-negative ``values`` to a non-negative table of which ``read`` are the rows before the addition.
 
-    The condition never holds; it tells the compiler that the rows are read first, without which it would keep a copy of the
-    whole table for them.
+    The condition never holds; it tells the compiler that the rows are read first, without which it would keep a copy of
+    the whole table for them.
     """
     return _add(table, at, ops.where(values + read < 0, read, values))
 
@@ -71,7 +71,8 @@ class SGD:
 class Adagrad:
     """a += g²; step = g / sqrt(a + eps) (Duchi et al. 2011).
 
-    Rows: each occurrence steps with a from before the step and its own g² only; then a grows by the g² of every occurrence.
+    Rows: each occurrence steps with a from before the step and its own g² only; then a grows by the g² of every
+    occurrence.
     """
 
     slots = ("acc",)
@@ -139,9 +140,9 @@ class Adadelta(_Decaying):
 
 
 class Adam(_Decaying):
-    """a = b2*a + (1-b2)*g²; m = b1*m + (1-b1)*g; step = (m/(1-b1^t)) / (sqrt(a/(1-b1^t)) + eps) (after Kingma and Ba 2015).
+    """a = b2*a + (1-b2)*g²; m = b1*m + (1-b1)*g; step = (m/(1-b1^t)) / (sqrt(a/(1-b1^t)) + eps).
 
-    As published, both corrections use b1, and for rows m grows by g² where the dense rule has g.
+    After Kingma and Ba 2015. As published, both corrections use b1, and for rows m grows by g² where the dense rule has g.
     """
 
     slots = ("acc", "mean", "count")
@@ -187,7 +188,10 @@ class Updater:
         return {name: g * factor for name, g in gradients.items()}
 
     def dense(self, p, g, s):
-        """New (tensor, slots) of a dense tensor: v = momentum*v - lr*(step + lmbd*p), p += v; or p = (1 - lr*lmbd)*p - lr*step."""
+        """New (tensor, slots) of a dense tensor.
+
+        v = momentum*v - lr*(step + lmbd*p), p += v; without momentum p = (1 - lr*lmbd)*p - lr*step.
+        """
         step, new = self.rule.dense(g, s)
         if self.momentum > 0:
             new["vel"] = self.momentum * s["vel"] - self.lr * (step + self.lmbd * p)
@@ -195,7 +199,7 @@ class Updater:
         return self.shrink * p - self.lr * step, new
 
     def rows(self, table, rows, g, s, at):
-        """New (table, slots) of a row tensor. rows, g: (N, W) rows read and their gradients; at: :class:`Occurrences`."""
+        """New (table, slots) of a row tensor, from the rows (N, W) read at ``at`` and their gradients g (N, W)."""
         step, new = self.rule.rows(g, s, at)
         delta = self.lr * (step + self.lmbd * rows) if self.lmbd > 0 else self.lr * step
         if not self.momentum > 0:

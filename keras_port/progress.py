@@ -31,7 +31,9 @@ class ProgressReport(keras.callbacks.Callback):
             return
         if self.events is None:
             self.events = np.cumsum((self.dataset.positions >= 0).sum(axis=1))
-        self.report_step(Progress(self.epoch, batch + 1, int(self.events[batch]), int(self.events[-1]), float(logs["loss"])))
+        self.report_step(
+            Progress(self.epoch, batch + 1, int(self.events[batch]), int(self.events[-1]), float(logs["loss"]))
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         if self.report_epoch is not None:

@@ -1,7 +1,7 @@
 """The two random streams of GRU4Rec: NumPy's legacy stream for weights and samples, MRG31k3p for dropout masks.
 
-MRG31k3p is the combined multiple recursive generator of L'Ecuyer and Touzin, "Fast combined multiple recursive generators
-with multipliers of the form a = ±2^q ± 2^r", WSC 2000:
+MRG31k3p is the combined multiple recursive generator of L'Ecuyer and Touzin, "Fast combined multiple recursive
+generators with multipliers of the form a = ±2^q ± 2^r", WSC 2000:
 
     x_n = (2^22 x_{n-2} + (2^7 + 1) x_{n-3})  mod m1,   m1 = 2^31 - 1
     y_n = (2^15 y_{n-1} + (2^15 + 1) y_{n-3}) mod m2,   m2 = 2^31 - 21069
@@ -25,7 +25,7 @@ def _power(A, exponent_of_two, modulus):
 
 
 def _jump(state, J, modulus):
-    """J·state mod modulus, for states (3, k). Entries are below 2^31, so products fit in 63 bits and are reduced one by one."""
+    """J·state mod modulus, for states (3, k). Products of numbers below 2^31 fit in 63 bits, one at a time."""
     J = J.astype(np.int64)
     return sum(J[:, j, None] * state[None, j] % modulus for j in range(3)) % modulus
 
@@ -42,9 +42,9 @@ def _substreams(start, A, modulus, count):
 class MaskStream:
     """Dropout masks of one site of the network: element i of a mask is drawn from substream i modulo 15,360.
 
-    seed: integer from 1, the common value of the six numbers of the first stream's state. site: 0, 1, ... in graph order;
-    every site has the next stream. retain: probability of a kept unit. dtype: 'float32' or 'float64', the type in which the
-    uniform numbers are compared with ``retain``.
+    seed: integer from 1, the common value of the six numbers of the first stream's state. site: 0, 1, ... in graph
+    order; every site has the next stream. retain: probability of a kept unit. dtype: 'float32' or 'float64', the type
+    in which the uniform numbers are compared with ``retain``.
     """
 
     def __init__(self, seed, site, retain, dtype):
@@ -85,9 +85,9 @@ class MaskStream:
 class NegativeSampler:
     """Rows of ``n_sample`` items drawn with probability proportional to support^alpha, from a store drawn ahead.
 
-    support: (n,) events of each item. store: samples drawn ahead; with fewer than two rows one row is drawn a step. rng: the
-    RandomState to draw from: the first store at once, later ones when a row is needed and the store is used up.
-    state: what :meth:`get_state` returned, to go on from there; the store is then drawn again when first needed.
+    support: (n,) events of each item. store: samples drawn ahead; with fewer than two rows one row is drawn a step.
+    rng: the RandomState to draw from: the first store at once, later ones when a row is needed and the store is used
+    up. state: what :meth:`get_state` returned, to go on from there; the store is then drawn again when first needed.
     """
 
     def __init__(self, support, n_sample, alpha, store, rng, state=None):

@@ -22,8 +22,8 @@ class Recommendations(NamedTuple):
 def recommend(gru, session_items, k=20):
     """Top-k next items of a running session, or of many at once.
 
-    session_items: item ids, oldest first, for one session; a list of such lists for many. Items that the model does not know are
-    passed over, as if they had not been clicked. Items of the session itself may be recommended again. Returns
+    session_items: item ids, oldest first, for one session; a list of such lists for many. Items that the model does not
+    know are passed over, as if they had not been clicked. Items of the session itself may be recommended again. Returns
     :class:`Recommendations`. Raises ValueError for a session without any known item, or a ``k`` outside 1..n.
     """
     _check_k(k, gru.n_items)
@@ -50,12 +50,15 @@ def recommend(gru, session_items, k=20):
 def export(gru, path, k=20):
     """Write a TensorFlow SavedModel directory with one signature, ``serving_default``.
 
-    Inputs: ``item_id`` (M,), int64 or string, the newest item of each session; ``hidden_0`` (M, L_0), ..., its state, zeros for a
-    new session. Outputs: ``item_ids`` and ``scores`` (M, k), best first, and the next state ``next_hidden_0``, ... An unknown item
-    leaves the state as it is. Raises ValueError where Keras does not run on TensorFlow or ``path`` exists.
+    Inputs: ``item_id`` (M,), int64 or string, the newest item of each session; ``hidden_0`` (M, L_0), ..., its state,
+    zeros for a new session. Outputs: ``item_ids`` and ``scores`` (M, k), best first, and the next state
+    ``next_hidden_0``, ... An unknown item leaves the state as it is. Raises ValueError where Keras does not run on
+    TensorFlow or ``path`` exists.
     """
     if backends.BACKEND != "tensorflow":
-        raise ValueError(f"export with KERAS_BACKEND={backends.BACKEND}: save the model and load it under KERAS_BACKEND=tensorflow")
+        raise ValueError(
+            f"export with KERAS_BACKEND={backends.BACKEND}: save the model and load it under KERAS_BACKEND=tensorflow"
+        )
     _check_k(k, gru.n_items)
     path = Path(path)
     if path.exists():

@@ -37,7 +37,9 @@ def check_frame(data, session_key, item_key, time_key, name="data"):
     for key in (session_key, item_key, time_key):
         empty = data[key].isna()
         if empty.any():
-            raise ValueError(f"{name}[{key!r}] is empty (NaN) in row {data.index[empty.to_numpy()][0]!r}: every event needs a value")
+            raise ValueError(
+                f"{name}[{key!r}] is empty (NaN) in row {data.index[empty.to_numpy()][0]!r}: every event needs a value"
+            )
 
 
 def item_map(data, item_key):
@@ -67,10 +69,11 @@ def session_order(sessions, time_sort):
 
 
 def schedule(offsets, order, batch_size, n_sample):
-    """Which event every lane reads at every step of an epoch: (steps, batch_size) event positions, -1 for an empty lane.
+    """Which event every lane reads at every step of an epoch: (steps, batch_size), -1 for an empty lane.
 
-    A lane that finishes takes the next session, lanes that finish together in lane order; a session of one event is passed
-    over in the next round of the same step. Without negative samples the epoch ends when fewer than two lanes are left.
+    A lane that finishes takes the next session, lanes that finish together in lane order; a session of one event is
+    passed over in the next round of the same step. Without negative samples the epoch ends when fewer than two lanes
+    are left.
     """
     lengths = np.diff(offsets)[order] - 1  # steps of each session
     free = [(0, 0, lane) for lane in range(batch_size)]  # (step, round, lane), the order in which lanes take sessions
@@ -82,14 +85,16 @@ def schedule(offsets, order, batch_size, n_sample):
     total = int((starts + lengths).max(initial=0))
     positions = np.full((total, batch_size), -1, dtype=np.int64)
     within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    positions[np.repeat(starts, lengths) + within, np.repeat(lanes, lengths)] = np.repeat(offsets[:-1][order], lengths) + within
+    positions[np.repeat(starts, lengths) + within, np.repeat(lanes, lengths)] = (
+        np.repeat(offsets[:-1][order], lengths) + within
+    )
     if not n_sample:
         positions = positions[(positions >= 0).sum(axis=1) >= 2]
     return positions
 
 
 def last_occurrence(indices, scratch):
-    """For each position of ``indices`` the last position that holds the same index. scratch: (n,) integers, overwritten."""
+    """For each position of ``indices`` the last that holds the same index. scratch: (n,) integers, overwritten."""
     scratch[indices] = np.arange(len(indices))
     return scratch[indices]
 
@@ -100,14 +105,15 @@ class SessionParallel(keras.utils.PyDataset):
     K = steps_per_call, B = batch_size lanes, N = B + n_sample. A chunk is a dict of
 
     * ``steps`` (): steps that count, K except in the last chunk;
-    * ``X`` (K, B), ``Y`` (K, N): input items, and scored items (targets, then samples). An empty lane repeats the item of the
-      first lane in use, so that it never names a row that the step does not use anyway;
+    * ``X`` (K, B), ``Y`` (K, N): input items, and scored items (targets, then samples). An empty lane repeats the item
+      of the first lane in use, so that it never names a row that the step does not use anyway;
     * ``lanes``, ``R`` (K, B) bool: lanes with an event, lanes whose target is their session's last event;
-    * ``last_X``, ``last_Y``: :func:`last_occurrence` of the rows of X and Y (or ``last_XY`` of both joined), where asked for;
+    * ``last_X``, ``last_Y``: :func:`last_occurrence` of the rows of X and Y (or ``last_XY`` of both joined), where
+      asked for;
     * ``mask0``, ... (K, B, width) bool: dropout masks, one a site.
 
-    Negative samples and masks come from the streams of ``state`` (:class:`~keras_port.train_state.TrainState`), so chunks have to
-    be read in order, each once an epoch.
+    Negative samples and masks come from the streams of ``state`` (:class:`~keras_port.train_state.TrainState`), so
+    chunks have to be read in order, each once an epoch.
     """
 
     def __init__(self, sessions, settings, state, mask_widths, occurrences, steps_per_call):
@@ -182,13 +188,17 @@ def add_occurrences(chunk, names, scratch):
     for name in names:
         rows = np.concatenate([chunk[part] for part in name], axis=1)
         # an empty lane comes after the lane it repeats, so its own position must not win: see `real` below
-        chunk[f"last_{name}"] = np.stack([_last_real(row, real, scratch) for row, real in zip(rows, _real(chunk, name))])
+        chunk[f"last_{name}"] = np.stack(
+            [_last_real(row, real, scratch) for row, real in zip(rows, _real(chunk, name))]
+        )
 
 
 def _real(chunk, name):
     lanes = chunk["lanes"]
     samples = np.ones((len(lanes), chunk["Y"].shape[1] - lanes.shape[1]), dtype=bool)
-    return np.concatenate([part for letter in name for part in ([lanes] if letter == "X" else [lanes, samples])], axis=1)
+    return np.concatenate(
+        [part for letter in name for part in ([lanes] if letter == "X" else [lanes, samples])], axis=1
+    )
 
 
 def _last_real(row, real, scratch):

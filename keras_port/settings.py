@@ -88,7 +88,9 @@ class Settings:
                 raise ValueError(f"{name}={getattr(self, name)!r}: True or False is accepted")
         wanted = ADAPT_PARAMS[self.adapt or ""]
         if len(self.adapt_params) < wanted or not all(_is_number(v) and 0 <= v < 1 for v in self.adapt_params):
-            raise ValueError(f"adapt_params={self.adapt_params!r}: {self.adapt} needs {wanted} decay rate(s), each in [0, 1)")
+            raise ValueError(
+                f"adapt_params={self.adapt_params!r}: {self.adapt} needs {wanted} decay rate(s), each in [0, 1)"
+            )
         if self.batch_size < 2 and not self.n_sample:
             raise ValueError("batch_size=1 with n_sample=0 leaves no negative item: raise one of the two")
 
@@ -114,7 +116,9 @@ def parse(name, text):
             return None
         return {"int": int, "float": float, "str": str}[kind](text)
     except (KeyError, ValueError):
-        accepted = {"bool": "True, 1, False or 0", "ints": "integers split by /", "floats": "numbers split by /"}.get(kind, kind)
+        accepted = {"bool": "True, 1, False or 0", "ints": "integers split by /", "floats": "numbers split by /"}.get(
+            kind, kind
+        )
         raise ValueError(f"{name}={text!r}: {accepted} is accepted") from None
 
 

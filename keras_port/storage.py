@@ -1,4 +1,4 @@
-"""One file for a whole model: tensors in safetensors, settings and item map in its JSON header. Nothing is ever unpickled."""
+"""One file for a whole model: safetensors, with settings in its JSON header. Nothing is ever unpickled."""
 
 import json
 import os
@@ -25,11 +25,16 @@ def save(gru, path):
         header["item_ids"] = json.dumps(list(ids))
     else:
         tensors["item_ids"] = ids.to_numpy()
-    _write_then_rename(path, lambda name: save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, name, header))
+    _write_then_rename(
+        path, lambda name: save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, name, header)
+    )
 
 
 def load(cls, path, options):
-    """A ``cls`` from a file of :func:`save`, with further constructor options. Raises FileNotFoundError, or ValueError for a file that cannot be one."""
+    """A ``cls`` from a file of :func:`save`, with further constructor options.
+
+    Raises FileNotFoundError, or ValueError for a file that cannot be one.
+    """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no model file {path}")

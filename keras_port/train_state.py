@@ -106,4 +106,10 @@ def _rng_arrays(prefix, state):
 
 def _rng_state(prefix, arrays):
     position, has_gauss = (int(v) for v in arrays[f"{prefix}/position"])
-    return ("MT19937", np.asarray(arrays[f"{prefix}/keys"], np.uint32), position, has_gauss, float(arrays[f"{prefix}/gauss"][0]))
+    return (
+        "MT19937",
+        np.asarray(arrays[f"{prefix}/keys"], np.uint32),
+        position,
+        has_gauss,
+        float(arrays[f"{prefix}/gauss"][0]),
+    )

@@ -191,7 +191,10 @@ def edit(path, change):
         (lambda t, h: t.pop("state/slot/acc/Wy"), "acc/Wy"),
         (lambda t, h: t.update(item_ids=np.arange(2)), "2 item ids for 3 items"),
         (lambda t, h: h.update(format="another"), "format 'another'"),
-        (lambda t, h: h.update(settings=h["settings"].replace('"layers": [3]', '"layers": [4]')), "does not fit together"),
+        (
+            lambda t, h: h.update(settings=h["settings"].replace('"layers": [3]', '"layers": [4]')),
+            "does not fit together",
+        ),
         (lambda t, h: h.update(settings=h["settings"].replace("bpr-max", "hinge")), "loss='hinge'"),
         (lambda t, h: h.pop("settings"), "settings"),
     ],

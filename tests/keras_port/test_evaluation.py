@@ -11,13 +11,19 @@ def random_frame(rng, n_items, n_sessions):
     lengths = rng.randint(1, 6, n_sessions)
     total = lengths.sum()
     return pd.DataFrame(
-        {"SessionId": np.repeat(np.arange(n_sessions), lengths), "ItemId": rng.randint(0, n_items, total), "Time": np.arange(total)}
+        {
+            "SessionId": np.repeat(np.arange(n_sessions), lengths),
+            "ItemId": rng.randint(0, n_items, total),
+            "Time": np.arange(total),
+        }
     )
 
 
 @pytest.fixture(scope="module")
 def model():
-    gru = GRU4Rec(layers=[4, 3], batch_size=4, n_sample=3, final_act="relu", n_epochs=1, dtype="float64")  # relu: many ties
+    gru = GRU4Rec(
+        layers=[4, 3], batch_size=4, n_sample=3, final_act="relu", n_epochs=1, dtype="float64"
+    )  # relu: many ties
     gru.fit(random_frame(np.random.RandomState(0), 20, 40))
     return gru
 
@@ -54,7 +60,9 @@ def test_ranks_and_metrics(model, test_frame, mode, items, batch_size):
         hit = wanted["rank"] <= N
         assert metrics[N] == pytest.approx((hit.mean(), (hit / wanted["rank"]).mean()))
         assert evaluation.evaluate_gpu(model, test_frame, items, mode=mode, cut_off=N) == metrics[N]
-    batch = evaluation.evaluate_sessions_batch(model, test_frame, items, cut_off=[1, 4], mode=mode, batch_size=batch_size)
+    batch = evaluation.evaluate_sessions_batch(
+        model, test_frame, items, cut_off=[1, 4], mode=mode, batch_size=batch_size
+    )
     assert batch == {N: pytest.approx(metrics[N]) for N in metrics}
 
 

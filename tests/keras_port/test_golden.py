@@ -1,4 +1,5 @@
-"""Every recorded reference run, reproduced free-running from its seed: nothing is taken from a recording but its data."""
+"""Every recorded reference run, reproduced free-running from its seed: nothing is taken from a recording but its data.
+"""
 
 import sys
 from functools import lru_cache
@@ -62,7 +63,9 @@ def replay(name):
             masks = gru.draw_masks(len(batch.X))
             cost, gradients = gru.train_step(batch.X, batch.Y, batch.R, masks=masks, gradients=True)
             after = (gru.get_hidden(), gru.get_weights()) if recorded else (None, None)
-            steps.append({"batch": batch, "masks": masks, "cost": cost, "gradients": gradients, "H": hidden, "after": after})
+            steps.append(
+                {"batch": batch, "masks": masks, "cost": cost, "gradients": gradients, "H": hidden, "after": after}
+            )
     return recording, gru, initial, steps
 
 
@@ -130,7 +133,12 @@ def test_evaluation_in_every_mode(name):
     wanted = {tuple(key.split("/")[1:]): value for key, value in recording.arrays.items() if key.count("/") == 3}
     for what, mode, N in wanted:
         if (what, mode) not in found:
-            options = {**columns, "mode": mode, "cut_off": [1, 5, 20], "batch_size": int(recording.arrays["eval/batch_size"])}
+            options = {
+                **columns,
+                "mode": mode,
+                "cut_off": [1, 5, 20],
+                "batch_size": int(recording.arrays["eval/batch_size"]),
+            }
             if what == "sessions_batch":
                 found[what, mode] = evaluation.evaluate_sessions_batch(gru, recording.test, **options)
             else:
@@ -148,7 +156,10 @@ def test_predictions(name):
     recording, gru, _, _ = replay(name)
     gru.forget_predictions()
     for j in range(4):
-        session_ids, item_ids = recording.arrays[f"predict{j}/session_ids"], recording.arrays[f"predict{j}/input_item_ids"]
+        session_ids, item_ids = (
+            recording.arrays[f"predict{j}/session_ids"],
+            recording.arrays[f"predict{j}/input_item_ids"],
+        )
         frame = gru.predict_next_batch(session_ids, item_ids, batch=2)
         assert list(frame.index) == list(recording.arrays["itemidmap"])
         assert relative_error(frame.to_numpy(), recording.arrays[f"predict{j}/scores"]) < TENSOR[recording.dtype]

@@ -1,4 +1,5 @@
-"""MRG31k3p against a scalar program written from the recurrences, and the negative samples against their probabilities."""
+"""MRG31k3p against a scalar program written from the recurrences, and the negative samples against their probabilities.
+"""
 
 import numpy as np
 import pytest

@@ -32,7 +32,15 @@ def gru(request):
     items = rng.randint(0, 15, 90)
     ids = items * 10 if request.param == "integer" else np.array([f"item {i}" for i in items], dtype=object)
     frame = pd.DataFrame({"SessionId": np.repeat(np.arange(30), 3), "ItemId": ids, "Time": np.arange(90)})
-    model = GRU4Rec(layers=[5, 4], batch_size=4, n_sample=3, n_epochs=1, final_act="softmax", loss="cross-entropy", jit_compile=False)
+    model = GRU4Rec(
+        layers=[5, 4],
+        batch_size=4,
+        n_sample=3,
+        n_epochs=1,
+        final_act="softmax",
+        loss="cross-entropy",
+        jit_compile=False,
+    )
     model.fit(frame)
     return model
 

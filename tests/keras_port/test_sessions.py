@@ -60,11 +60,20 @@ def test_batches_are_those_of_a_plain_loop(lengths, B, n_sample, time_sort, rand
 
 @given(lengths, st.integers(2, 4), st.integers(1, 5))
 def test_chunks_hold_the_batches(lengths, B, K):
-    """Padded chunks say the same as the compact batches; an empty lane repeats a row that the step uses, and never wins."""
+    """Padded chunks say the same as the compact batches; an empty lane repeats a row that the step uses, and never
+    wins.
+    """
     B = min(B, len(lengths))
     session = np.repeat(np.arange(len(lengths)), lengths)
     frame = pd.DataFrame({"SessionId": session, "ItemId": np.arange(len(session)) % 7, "Time": np.arange(len(session))})
-    options = {"layers": [2], "batch_size": B, "n_sample": 3, "momentum": 0.1, "dropout_p_hidden": 0.5, "steps_per_call": K}
+    options = {
+        "layers": [2],
+        "batch_size": B,
+        "n_sample": 3,
+        "momentum": 0.1,
+        "dropout_p_hidden": 0.5,
+        "steps_per_call": K,
+    }
     compact, padded = (GRU4Rec(**options) for _ in range(2))
     compact.prepare(frame, 30), padded.prepare(frame, 30)
     batches = list(compact.batches())
@@ -127,7 +136,9 @@ def test_the_frame_is_left_alone():
 
 @pytest.mark.parametrize("ids", [["b", "a", "c"], [10, -3, 5]])
 def test_items_may_be_strings_or_integers(ids):
-    frame = pd.DataFrame({"SessionId": ["y", "y", "x", "x"], "ItemId": [ids[0], ids[1], ids[2], ids[0]], "Time": range(4)})
+    frame = pd.DataFrame(
+        {"SessionId": ["y", "y", "x", "x"], "ItemId": [ids[0], ids[1], ids[2], ids[0]], "Time": range(4)}
+    )
     gru = GRU4Rec(layers=[2], batch_size=2, n_sample=2)
     gru.prepare(frame)
     assert list(gru.itemidmap.index) == ids

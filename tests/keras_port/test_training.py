@@ -27,7 +27,9 @@ OPTIONS = {
 def frame_of(rng, n_items, n_sessions, first_item=0):
     lengths = rng.randint(2, 6, n_sessions)
     items = first_item + (np.cumsum(rng.randint(1, 3, lengths.sum())) % n_items)
-    return pd.DataFrame({"SessionId": np.repeat(np.arange(n_sessions), lengths), "ItemId": items, "Time": np.arange(lengths.sum())})
+    return pd.DataFrame(
+        {"SessionId": np.repeat(np.arange(n_sessions), lengths), "ItemId": items, "Time": np.arange(lengths.sum())}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,15 @@ def test_a_saved_model_goes_on_exactly_where_it_stopped(train, tmp_path, random_
 
 
 def test_a_loaded_model_is_the_saved_one(train, test_data, tmp_path):
-    gru = fitted(train, n_epochs=1, loss="cross-entropy", final_act="softmax", embedding=3, adapt="adam", adapt_params=[0.9, 0.99])
+    gru = fitted(
+        train,
+        n_epochs=1,
+        loss="cross-entropy",
+        final_act="softmax",
+        embedding=3,
+        adapt="adam",
+        adapt_params=[0.9, 0.99],
+    )
     gru.save(tmp_path / "model")
     assert os.listdir(tmp_path) == ["model"]
     copy = GRU4Rec.load(tmp_path / "model", jit_compile=False)
@@ -115,14 +125,18 @@ def test_a_loaded_model_is_the_saved_one(train, test_data, tmp_path):
 def test_keras_files_checkpoints_and_logs(train, test_data, tmp_path, whole_run):
     callbacks = [
         keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras"),
-        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_recall@20", mode="max", save_best_only=True),
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / "best.keras", monitor="val_recall@20", mode="max", save_best_only=True
+        ),
         keras.callbacks.CSVLogger(tmp_path / "log.csv"),
     ]
     gru = GRU4Rec(**OPTIONS)
     history = gru.fit(train, sample_store=60, callbacks=callbacks, validation_data=test_data)
     assert_same(gru, whole_run)
     assert set(history.history) == {"loss", "val_recall@20", "val_mrr@20"}
-    assert (history.history["val_recall@20"][-1], history.history["val_mrr@20"][-1]) == evaluation.evaluate_gpu(gru, test_data)
+    assert (history.history["val_recall@20"][-1], history.history["val_mrr@20"][-1]) == evaluation.evaluate_gpu(
+        gru, test_data
+    )
     with open(tmp_path / "log.csv") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == history.history["loss"]
@@ -185,8 +199,17 @@ def test_stop_training_ends_after_the_epoch(train):
 
 @pytest.mark.parametrize("steps_per_call", [1, 50])
 def test_a_nan_cost_stops_training_at_that_step(train, steps_per_call):
-    """Step by step to the first NaN, then no further: the weights are those after that step, wherever it falls in a call."""
-    options = {**OPTIONS, "loss": "bpr-max", "final_act": "linear", "learning_rate": 1e30, "momentum": 0.0, "dropout_p_hidden": 0.0}
+    """Step by step to the first NaN, then no further: the weights are those after that step, wherever it falls in a
+    call.
+    """
+    options = {
+        **OPTIONS,
+        "loss": "bpr-max",
+        "final_act": "linear",
+        "learning_rate": 1e30,
+        "momentum": 0.0,
+        "dropout_p_hidden": 0.0,
+    }
     by_hand = GRU4Rec(**options)
     by_hand.prepare(train, 60)
     before = np.arange(by_hand.batch_size)
@@ -233,7 +256,9 @@ def test_retraining_appends_new_items_and_goes_on(train):
     for name in ("Wx0", "Wh0", "Wrz0", "Bh0"):
         np.testing.assert_array_equal(weights[name], before[name])
     assert not any(values.any() for values in extended.get_optimizer_state().values())
-    np.testing.assert_array_equal(extended.support, new["ItemId"].value_counts().reindex(extended.itemidmap.index).fillna(0))
+    np.testing.assert_array_equal(
+        extended.support, new["ItemId"].value_counts().reindex(extended.itemidmap.index).fillna(0)
+    )
 
     again = GRU4Rec(**{**OPTIONS, "n_epochs": 1, "embedding": 4})
     again.fit(train, 60)
@@ -255,7 +280,9 @@ def test_adadelta_forces_the_learning_rate_to_one_with_a_warning(train, caplog):
 
 def test_set_params_reads_text():
     gru = GRU4Rec()
-    gru.set_params(layers="100/50", constrained_embedding="1", time_sort="False", adapt_params="0.9/0.999", learning_rate="0.25")
+    gru.set_params(
+        layers="100/50", constrained_embedding="1", time_sort="False", adapt_params="0.9/0.999", learning_rate="0.25"
+    )
     assert (gru.layers, gru.constrained_embedding, gru.time_sort) == ([100, 50], True, False)
     assert (gru.adapt_params, gru.learning_rate) == ([0.9, 0.999], 0.25)
 
