@@ -1,7 +1,9 @@
-"""Replays a recorded run of the reference on an original/ engine and measures how far it is off."""
+"""Reading the recorded reference runs, and running a model through one."""
 
 import json
+from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,38 +13,78 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
 
 
 class Recording:
-    """One recorded run; see the README of the recordings for its keys."""
+    """One recorded run; the README of the recordings says what its keys hold."""
 
     def __init__(self, name):
-        with np.load(FOLDER / f"{name}.npz") as file:
+        with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
             self.arrays = {key: file[key] for key in file.files}
         self.spec = json.loads(str(self["spec"]))
+        self.dtype, self.sample_store, self.n_steps = self.spec["dtype"], self.spec["sample_store"], int(self["n_steps"])
         self.keys = dict(zip(("session_key", "item_key", "time_key"), self.spec["columns"]))
-        self.train, self.test = (self._frame(part) for part in ("train", "test"))
 
     def __getitem__(self, key):
         return self.arrays[key]
-
-    def __contains__(self, key):
-        return key in self.arrays
 
     def _frame(self, part):
         columns = zip(self.spec["columns"], ("session", "item", "time"))
         return pd.DataFrame({column: self[f"{part}/{key}"] for column, key in columns})
 
+    @cached_property
+    def train(self):
+        return self._frame("train")
+
+    @cached_property
+    def test(self):
+        return self._frame("test")
+
     def named(self, prefix):
         """{NAME: array} of the keys that begin with ``prefix``."""
         return {key.removeprefix(prefix): value for key, value in self.arrays.items() if key.startswith(prefix)}
 
-    def masks(self, step):
-        return [mask for _, mask in sorted(self.named(f"step{step:03d}/mask").items())]
+    def numbered(self, prefix):
+        """The arrays PREFIX0, PREFIX1, ..."""
+        found = []
+        while f"{prefix}{len(found)}" in self.arrays:
+            found.append(self[f"{prefix}{len(found)}"])
+        return found
 
     def model(self, cls, **options):
-        return cls(**self.spec["params"], dtype=self.spec["dtype"], **options)
+        return cls(**self.spec["params"], dtype=self.dtype, **options)
 
 
-def error(found, recorded):
-    """||found - recorded|| / ||recorded||."""
-    found, recorded = np.asarray(found, np.float64), np.asarray(recorded, np.float64)
-    assert found.shape == recorded.shape, (found.shape, recorded.shape)
-    return np.linalg.norm(found - recorded) / max(np.linalg.norm(recorded), 1e-30)
+def epoch_steps(gru, gradients=False):
+    """Train one epoch through the step-level interface, as ``fit`` does. Yields (batch, masks, hidden before, result) a step.
+
+    One graph serves all steps, whichever of them are looked at: compiling a second one costs more than all the steps.
+    """
+    gru.set_hidden([np.zeros((gru.batch_size, L)) for L in gru.layers])
+    lanes = np.arange(gru.batch_size)
+    for batch in gru.batches():
+        if len(batch.lanes) < len(lanes):
+            gru.set_hidden([H[np.isin(lanes, batch.lanes)] for H in gru.get_hidden()])
+        lanes = batch.lanes
+        masks, hidden = gru.draw_masks(len(batch.X)), gru.get_hidden()
+        yield batch, masks, hidden, gru.train_step(batch.X, batch.Y, batch.R, masks, gradients)
+
+
+def replay(recording, gru):
+    """Train ``gru`` on a recording's data from its seed alone. Returns what every step took and gave, and the initial weights."""
+    gru.prepare(recording.train, recording.sample_store)
+    initial, steps, losses = gru.get_weights(), [], []
+    for _ in range(gru.n_epochs):
+        cost_sum = lane_sum = 0
+        for batch, masks, hidden, (cost, gradients) in epoch_steps(gru, gradients=True):
+            step = SimpleNamespace(batch=batch, masks=masks, hidden=hidden, cost=cost, gradients=gradients)
+            if len(steps) in recording.spec["keep"]:
+                step.hidden_after, step.weights_after = gru.get_hidden(), gru.get_weights()
+            steps.append(step)
+            cost_sum, lane_sum = cost_sum + cost * len(batch.X), lane_sum + len(batch.X)
+        losses.append(cost_sum / lane_sum)
+    return SimpleNamespace(recording=recording, gru=gru, initial=initial, steps=steps, losses=losses)
+
+
+def relative_error(found, wanted):
+    """||found - wanted|| / max(||wanted||, tiny)."""
+    assert np.shape(found) == np.shape(wanted), f"shape {np.shape(found)}, not {np.shape(wanted)}"
+    difference = np.linalg.norm(np.asarray(found, np.float64) - np.asarray(wanted, np.float64))
+    return difference / max(np.linalg.norm(np.asarray(wanted, np.float64)), 1e-30)
