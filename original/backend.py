@@ -73,6 +73,7 @@ class CBackend:
     """Compiled C on the CPU. Shapes are free: a step may have any number of lanes."""
 
     fixed_shapes = False
+    steps_a_call = 1
 
     def __init__(self, dtype):
         self.dtype = dtype
@@ -90,26 +91,32 @@ class CBackend:
 
     def function(self, inputs, outputs, updates):
         """Compile; a call takes and gives NumPy arrays, and writes the updates in place."""
-        compiled = aesara.function(inputs, outputs, updates=updates, mode=self.mode, on_unused_input="ignore", accept_inplace=True)
+        compiled = aesara.function(inputs, outputs, updates=updates, mode=self.mode, on_unused_input="ignore")
         compiled.trust_input = True
         return compiled
+
+    def loop(self, inputs, cost, updates):
+        """Compile a step; a call takes a list of steps' inputs and gives their costs (steps,)."""
+        function = self.function(inputs, [cost], updates)
+        return lambda steps: np.array([function(*step)[0] for step in steps])
 
 
 class JaxBackend:
     """Aesara's graphs through JAX, compiled by XLA for the CPU or a GPU. Shapes are fixed when a graph is built.
 
-    Aesara's own JAX linker makes new arrays for what a function updates. Here the graph is only translated by Aesara; it is
-    compiled so that XLA may reuse the old arrays' memory, without which every step would copy every item tensor.
+    Aesara's own JAX linker makes new arrays for what a function updates. Here Aesara only translates the graph; it is compiled so that
+    XLA may reuse the old arrays' memory, without which every step would copy every item tensor.
     """
 
     fixed_shapes = True
+    steps_a_call = 16
 
     def __init__(self, dtype, device):
         import jax
 
-        # Without it JAX would turn float64 into float32 silently. Aesara's dispatch sets the same.
+        # Without it JAX would turn float64 into float32 silently. Aesara's own translation sets the same.
         jax.config.update("jax_enable_x64", True)
-        from original import jax_rows  # noqa: F401  registers the row operations
+        from original import jax_ops  # noqa: F401  registers translations
 
         self.dtype = dtype
         self.device = self._choose(jax, device)
@@ -135,39 +142,73 @@ class JaxBackend:
     def set(self, variable, value):
         variable.set_value(np.array(value, self.dtype), borrow=True)
 
-    def function(self, inputs, outputs, updates):
-        """Compile at the first call; a call takes NumPy arrays and gives NumPy arrays."""
-        import jax
+    def _translate(self, inputs, outputs, updates):
+        """``pure(changing, constant, arguments) -> (results, changed)`` in JAX, and the shared variables behind the first two."""
         from aesara.link.jax.dispatch import jax_funcify
 
-        fgraph = aesara.function(inputs, outputs, updates=updates, mode=self.mode, on_unused_input="ignore").maker
-        variables = [i.variable for i in fgraph.inputs[len(inputs) :]]
-        fgraph = fgraph.fgraph
-        updated = sorted((i - len(inputs), o) for o, i in fgraph.update_mapping.items())
-        changing, new = [v for v, _ in updated], [o for _, o in updated]
+        maker = aesara.function(inputs, outputs, updates=updates, mode=self.mode, on_unused_input="ignore").maker
+        variables = [i.variable for i in maker.inputs[len(inputs) :]]
+        updated = sorted((i - len(inputs), o) for o, i in maker.fgraph.update_mapping.items())
+        changing = [v for v, _ in updated]
         constant = [v for v in range(len(variables)) if v not in changing]
-        translated = jax_funcify(fgraph)
+        translated = jax_funcify(maker.fgraph)
 
-        def pure(changing_values, constant_values, *arguments):
+        def pure(changing_values, constant_values, arguments):
             values = dict(zip(changing, changing_values)) | dict(zip(constant, constant_values))
             results = translated(*arguments, *(values[v] for v in range(len(variables))))
-            return results[: len(outputs)], [results[o] for o in new]
+            return results[: len(outputs)], [results[o] for _, o in updated]
 
-        jitted = jax.jit(pure, donate_argnums=0)
+        return pure, [variables[v] for v in changing], [variables[v] for v in constant]
 
-        def on_device(variable):
-            storage = variable.container.storage
-            if not isinstance(storage[0], jax.Array):
-                storage[0] = jax.device_put(storage[0], self.device)
-            return storage[0]
+    def _value(self, variable):
+        """A shared variable's value, on the device."""
+        import jax
 
-        def call(*arguments):
-            results, state = jitted(
-                [on_device(variables[v]) for v in changing], [on_device(variables[v]) for v in constant], *arguments
-            )
-            for v, value in zip(changing, state):
-                variables[v].container.storage[0] = value
-            return [np.asarray(result) for result in results]
+        storage = variable.container.storage
+        if not isinstance(storage[0], jax.Array):
+            storage[0] = jax.device_put(storage[0], self.device)
+        return storage[0]
+
+    def _runner(self, compiled, changing, constant):
+        def run(*arguments):
+            results, changed = compiled([self._value(v) for v in changing], [self._value(v) for v in constant], *arguments)
+            for variable, value in zip(changing, changed):
+                variable.container.storage[0] = value
+            return results
+
+        return run
+
+    def function(self, inputs, outputs, updates):
+        """Compile, at the first call; a call takes and gives NumPy arrays."""
+        import jax
+
+        pure, changing, constant = self._translate(inputs, outputs, updates)
+        run = self._runner(jax.jit(pure, donate_argnums=0), changing, constant)
+        return lambda *arguments: [np.asarray(result) for result in run(arguments)]
+
+    def loop(self, inputs, cost, updates):
+        """Compile a step inside a loop, at the first call; a call takes up to ``steps_a_call`` steps' inputs and gives their costs."""
+        import jax
+        import jax.numpy as jnp
+
+        pure, changing, constant = self._translate(inputs, [cost], updates)
+
+        def loop(state, constant_values, count, stacked):
+            def body(i, carry):
+                costs, state = carry
+                (cost,), state = pure(state, constant_values, [jax.lax.dynamic_index_in_dim(x, i, keepdims=False) for x in stacked])
+                return costs.at[i].set(cost), state
+
+            return jax.lax.fori_loop(0, count, body, (jnp.zeros(self.steps_a_call, self.dtype), state))
+
+        run = self._runner(jax.jit(loop, donate_argnums=0), changing, constant)
+
+        def call(steps):
+            stacked = [np.empty((self.steps_a_call, *x.shape), x.dtype) for x in steps[0]]
+            for i, step in enumerate(steps):
+                for stack, x in zip(stacked, step):
+                    stack[i] = x
+            return np.asarray(run(np.int32(len(steps)), stacked))[: len(steps)]
 
         return call
 

@@ -14,11 +14,14 @@ class DropoutMasks:
         streams, M = MRG_RandomStream(seed), at.iscalar("M")
         masks = [streams.binomial((M, width), p=retain, dtype=dtype) for _, width, retain in sites]
         self._states = [update[0] for update in streams.state_updates]
-        self._draw = aesara.function([M], masks, mode=mode) if sites else lambda M: []
+        self._draw = lambda M: []
+        if sites:
+            self._draw = aesara.function([M], masks, mode=mode)
+            self._draw.trust_input = True
 
     def __call__(self, M):
         """The next mask of each site, (M, width), 1 = kept, in the graph's dtype."""
-        return self._draw(np.int32(M))
+        return self._draw(np.array(M, np.int32))
 
     def get_state(self):
         return [state.get_value() for state in self._states]

@@ -6,6 +6,7 @@ B. Hidasi, A. Karatzoglou: Recurrent Neural Networks with Top-k Gains for Sessio
 
 import logging
 import math
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -235,12 +236,15 @@ class GRU4Rec:
         """The next masks of the dropout stream: one (M, width) bool array a site, true = kept."""
         return [np.asarray(mask) > 0 for mask in self._masks(M)]
 
-    def _step(self, X, Y, R, masks, gradients=False):
+    def _compiled_step(self, gradients=False):
         if gradients not in self._steps:
             self._steps[gradients] = self._built().training_step(gradients)
-        function, _ = self._steps[gradients]
-        inputs = [X, Y, R.astype(self.dtype), *masks]
-        return function(*(self._padding(*inputs[:3], masks) if self._padding else inputs))
+        return self._steps[gradients]
+
+    def _inputs(self, X, Y, R, masks, lanes):
+        """The inputs of the compiled step: as they are, or filled up to the graph's fixed shape."""
+        R = R.astype(self.dtype)
+        return self._padding(X, Y, R, masks, lanes) if self._padding else [X, Y, R, *masks]
 
     def train_step(self, X, Y, R, masks=None, gradients=False):
         """One training step from the present weights, optimizer state and hidden state, all of which it updates.
@@ -267,21 +271,23 @@ class GRU4Rec:
             masks = self._masks(M)
         elif [np.shape(mask) for mask in masks] != [(M, width) for _, width, _ in sites]:
             raise ValueError(f"masks of shapes {[np.shape(mask) for mask in masks]}: accepted is {[(M, width) for _, width, _ in sites]}")
-        masks = [np.ascontiguousarray(mask, self.dtype) for mask in masks]
-        cost, *values = self._step(X, Y, R, masks, gradients)
-        return Step(float(cost), self._real_gradients(values, M) if gradients else None)
+        inputs = self._inputs(X, Y, R, [np.ascontiguousarray(mask, self.dtype) for mask in masks], np.arange(M))
+        function, names = self._compiled_step(gradients)
+        if not gradients:
+            return Step(float(function([inputs])[0]), None)
+        cost, *values = function(*inputs)
+        return Step(float(cost), self._real_gradients(dict(zip(names, values)), M))
 
-    def _real_gradients(self, values, M):
-        """Gradients by name, those of padding lanes left out."""
-        found = {}
-        for name, value in zip(self._steps[True][1], map(np.asarray, values)):
-            if self._padding and name in row_tensors(self) and M < self.batch_size:
-                B = self.batch_size
+    def _real_gradients(self, gradients, M):
+        """Gradients as plain arrays, those of padding rows left out."""
+        gradients = {name: np.array(value) for name, value in gradients.items()}
+        B = self.batch_size
+        if self._padding and M < B:
+            for name in row_tensors(self):
                 starts = [0, B] if name == "Wy" and self.constrained_embedding else [0]
-                drop = np.concatenate([np.arange(start + M, start + B) for start in starts])
-                value = np.delete(value, drop, axis=0)
-            found[name] = value
-        return found
+                padding = np.concatenate([np.arange(start + M, start + B) for start in starts])
+                gradients[name] = np.delete(gradients[name], padding, axis=0)
+        return gradients
 
     def fit(self, data, sample_store=10_000_000, retrain=False, *, resume=False, on_step=None, on_epoch_end=None):
         """Train for ``n_epochs``.
@@ -312,26 +318,37 @@ class GRU4Rec:
                 on_epoch_end(epoch, loss)
 
     def _epoch(self, epoch, total, on_step):
-        self._reset_hidden(self.batch_size)
-        costs = lanes_seen = steps = 0.0
-        lanes = np.arange(self.batch_size)
-        for batch in self.batches():
-            M = len(batch.X)
-            if M != len(lanes):
-                kept = np.isin(lanes, batch.lanes)
-                self.set_hidden([H[kept] for H in self.get_hidden()])
-            lanes = batch.lanes
-            cost = float(self._step(batch.X, batch.Y, batch.R, self._masks(M))[0])
-            costs, lanes_seen, steps = costs + cost * M, lanes_seen + M, steps + 1
-            if math.isnan(cost):
-                log.error("epoch %d: NaN cost at step %d, training stopped", epoch, steps)
-                self.error_during_train = True
+        """Train one epoch; returns its loss, the steps' costs weighted by their lanes."""
+        self.set_hidden([np.zeros((self.batch_size, L)) for L in self.layers])
+        step, _ = self._compiled_step()
+        batches, lanes = self.batches(), np.arange(self.batch_size)
+        costs, weights, reported = [], [], 0
+        while True:
+            inputs = []
+            for batch in islice(batches, self._backend.steps_a_call):
+                if len(batch.lanes) < len(lanes):
+                    lanes = self._remove_lanes(lanes, batch.lanes)
+                inputs.append(self._inputs(batch.X, batch.Y, batch.R, self._masks(len(batch.X)), batch.lanes))
+                weights.append(len(batch.X))
+            if inputs:
+                costs.extend(step(inputs).tolist())
+            self.error_during_train = any(map(math.isnan, costs[-len(inputs) :])) if inputs else False
+            over = len(inputs) < self._backend.steps_a_call or self.error_during_train
+            if on_step and (over or len(costs) - reported >= 25):
+                reported = len(costs)
+                on_step(Progress(epoch, len(costs), sum(weights), total, float(np.average(costs, weights=weights))))
+            if over:
                 break
-            if on_step and steps % 25 == 0:
-                on_step(Progress(epoch, int(steps), int(lanes_seen), total, costs / lanes_seen))
-        if on_step:
-            on_step(Progress(epoch, int(steps), int(lanes_seen), total, costs / lanes_seen if lanes_seen else math.nan))
-        return costs / lanes_seen if lanes_seen else math.nan
+        if self.error_during_train:
+            log.error("epoch %d: the cost of step %d is not a number, training stopped", epoch, int(np.argmax(np.isnan(costs))))
+        return float(np.average(costs, weights=weights)) if costs else math.nan
+
+    def _remove_lanes(self, before, lanes):
+        """Drop the hidden state of lanes that have ended. Where shapes are fixed every lane keeps its row, and nothing moves."""
+        if not self._backend.fixed_shapes:
+            kept = np.isin(before, lanes)
+            self.set_hidden([H[kept] for H in self.get_hidden()])
+        return lanes
 
     # ---- state by name
 
@@ -382,9 +399,6 @@ class GRU4Rec:
             if self._backend.fixed_shapes:
                 H = np.concatenate([H, np.zeros((self.batch_size - self._lanes, np.shape(H)[1]))])
             self._backend.set(variable, H)
-
-    def _reset_hidden(self, lanes):
-        self.set_hidden([np.zeros((lanes, L)) for L in self.layers])
 
     # ---- prediction
 

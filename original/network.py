@@ -128,7 +128,12 @@ class Network:
         return states
 
     def training_step(self, gradients=False):
-        """Compile one step. Inputs: X, Y int32, R and the masks 0/1 in the graph's dtype; see :meth:`Backend.train_inputs`."""
+        """Compile one step. Returns (function, names).
+
+        Inputs: X, Y int32, R and the masks 0/1 in the graph's dtype; where shapes are fixed also those of :class:`original.padding.Padding`.
+        The function takes a list of steps' inputs and gives their costs; with ``gradients`` it takes one step's inputs and gives the
+        cost and the gradients of the weights ``names``.
+        """
         s, W = self.settings, self.weights
         lanes = s.batch_size if self.backend.fixed_shapes else None
         scored = lanes + s.n_sample if lanes else None
@@ -179,10 +184,10 @@ class Network:
 
         rows, dense = row_tensors(s), [name for name in W if name not in row_tensors(s)]
         g = dict(zip(rows + dense, at.grad(cost, looked_up + [W[name] for name in dense])))
-        outputs = [cost, *g.values()] if gradients else [cost]
-        return self.backend.function(
-            inputs, outputs, self._updates(g, dict(zip(rows, (used[side] for side in sides))), states, R)
-        ), list(g)
+        updates = self._updates(g, dict(zip(rows, (used[side] for side in sides))), states, R)
+        if gradients:
+            return self.backend.function(inputs, [cost, *g.values()], updates), list(g)
+        return self.backend.loop(inputs, cost, updates), None
 
     def _columns(self, o, M, N, real, real_out):
         places = np.arange(self.settings.batch_size + self.settings.n_sample, dtype="int32")

@@ -1,17 +1,18 @@
 """Fills a step up to the fixed shape of a graph, for backends whose graphs have one.
 
-Padding repeats lane 0: its item ids are in use anyway, so no row is touched that the step does not use, and every value stays finite.
-The graph multiplies whatever padding would add by zero (``real``).
+A lane keeps its row; the rows of lanes that have ended repeat the first lane that has not. Its item ids are in use anyway, so no item
+is touched that the step does not use, and every value stays finite. The graph multiplies whatever padding would add by zero (``real``).
 """
 
 import numpy as np
 
 
 class Padding:
-    """Pads steps of up to ``batch_size`` lanes over ``n_items`` items."""
+    """Spreads steps of up to ``batch_size`` lanes over ``n_items`` items to ``batch_size`` rows."""
 
     def __init__(self, batch_size, n_items, dtype):
         self.batch_size, self.dtype = batch_size, dtype
+        self._all = np.ones(batch_size, dtype)
         self._last = np.empty(n_items, np.int32)
 
     def winner(self, index, real):
@@ -20,17 +21,20 @@ class Padding:
         self._last[index[positions]] = positions
         return self._last[index]
 
-    def __call__(self, X, Y, R, masks):
-        """The inputs of a fixed-shape training step: X, Y, R, masks, then ``real`` and the winners of X, of Y and of both."""
-        M, missing = len(X), self.batch_size - len(X)
-        real = np.ones(self.batch_size, self.dtype)
+    def __call__(self, X, Y, R, masks, lanes):
+        """The inputs of a fixed-shape training step: X, Y, R, masks, then ``real`` and the winners of X, of Y and of both.
+
+        ``lanes`` (M,): the row of each of the step's lanes.
+        """
+        M, real = len(X), self._all
         real_X = real_Y = real_both = None
-        if missing:
-            Y = np.concatenate([Y[:M], np.repeat(Y[:1], missing), Y[M:]])
-            X = np.concatenate([X, np.repeat(X[:1], missing)])
-            R = np.concatenate([R, np.ones(missing, R.dtype)])
-            masks = [np.concatenate([mask, np.ones((missing, mask.shape[1]), mask.dtype)]) for mask in masks]
-            real[M:] = 0
+        if M < self.batch_size:
+            real = np.zeros(self.batch_size, self.dtype)
+            real[lanes] = 1
+            source = np.zeros(self.batch_size, np.intp)
+            source[lanes] = np.arange(M)
+            X, R, masks = X[source], R[source], [mask[source] for mask in masks]
+            Y = np.concatenate([Y[:M][source], Y[M:]])
             real_X = real > 0
             real_Y = np.concatenate([real_X, np.ones(len(Y) - len(X), bool)])
             real_both = np.concatenate([real_X, real_Y])

@@ -1,0 +1,25 @@
+"""JAX translations that Aesara lacks or gets wrong. Importing this module tells Aesara of them."""
+
+import jax.numpy as jnp
+from aesara.link.jax.dispatch import jax_funcify
+from aesara.tensor.math import Sum
+
+from original.rows import AddRows, SetRows
+
+
+@jax_funcify.register(AddRows)
+def _add_rows(op, **kwargs):
+    return lambda x, y, index: x.at[index].add(y, mode="promise_in_bounds")
+
+
+@jax_funcify.register(SetRows)
+def _set_rows(op, **kwargs):
+    # A row's occurrences all write the same value (see Used.assign): the scatter's order does not matter.
+    return lambda x, y, index: x.at[index].set(y, mode="promise_in_bounds")
+
+
+@jax_funcify.register(Sum)
+def _sum(op, node, **kwargs):
+    # Aesara's own translation leaves a float32 sum in the float64 that it is accumulated in, and the whole graph after it.
+    dtype = node.outputs[0].dtype
+    return lambda x: jnp.sum(x, axis=op.axis, dtype=dtype)
