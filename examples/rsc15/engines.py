@@ -1,8 +1,10 @@
 """The two engines by name. Each is imported when it is asked for, and not before."""
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 _MODULES = {
     "original": ("original.gru4rec", "original.evaluation"),
@@ -22,7 +24,8 @@ class Engine:
         """Raises ImportError when what the engine needs is not installed."""
         model, evaluation = _MODULES[name]
         try:
-            return cls(name, import_module(model).GRU4Rec, import_module(evaluation).evaluate_gpu)
+            with _native_messages_hidden():
+                return cls(name, import_module(model).GRU4Rec, import_module(evaluation).evaluate_gpu)
         except ImportError as error:
             raise ImportError(f"--engine {name}: {error}") from error
 
@@ -34,3 +37,23 @@ class Engine:
         gru = self.model(**params)
         gru.set_params(**overrides)
         return gru
+
+
+@contextmanager
+def _native_messages_hidden() -> Iterator[None]:
+    """Nothing reaches file descriptor 2, unless the user has set TF_CPP_MIN_LOG_LEVEL.
+
+    TensorFlow's native code writes six lines there while it is imported, which no setting of its own hides.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)

@@ -41,6 +41,7 @@ def draw(results: Results) -> Figure:
         if published := results.published(config):
             recall.axhline(published.recall, color="black", linewidth=0.8, label="published, 10 epochs")
         loss.set_title(config)
+        loss.set_yscale("log")  # a first epoch may be a hundred times the others
         recall.set_xlabel("epoch")
         recall.xaxis.set_major_locator(MaxNLocator(integer=True))
         recall.set_ylim(bottom=0)

@@ -29,7 +29,11 @@ from examples.rsc15.training import Run, progress_bar, train
 
 log = logging.getLogger(__name__)
 
-EMBEDDED_EPOCHS = 4
+DEFAULT_CONFIGS, EMBEDDED_CONFIGS = ["bpr-max"], ["bpr-max", "cross-entropy"]
+EMBEDDED_EPOCHS = 8
+# RSC15 has 18 items for each of the 2,048 samples of a step. The embedded data have 1,033 items in all, of which
+# 2,048 samples would hold every one twice, the targets too.
+EMBEDDED_SAMPLES = 256
 MODES = ("c", "jax")
 DTYPES = ("float32", "float64")
 
@@ -48,11 +52,11 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--config",
         nargs="+",
-        default=["bpr-max"],
         metavar="NAME",
-        help=f"published settings: {', '.join(settings.CONFIGS)} or all (default: %(default)s)",
+        help=f"published settings: {', '.join(settings.CONFIGS)} or all (default: {' '.join(DEFAULT_CONFIGS)}; "
+        f"{' '.join(EMBEDDED_CONFIGS)} on embedded data, where n_sample is {EMBEDDED_SAMPLES} instead of 2048)",
     )
-    model.add_argument("--engine", choices=(*ENGINES, "both"), default="original", help="default: %(default)s")
+    model.add_argument("--engine", choices=(*ENGINES, "both"), default="both", help="default: %(default)s")
     model.add_argument("--epochs", type=int, metavar="N", help=f"default: 10; {EMBEDDED_EPOCHS} on embedded data")
     model.add_argument(
         "--set",
@@ -135,17 +139,19 @@ class Job:
 
 def plan(options: argparse.Namespace, overrides: dict[str, str]) -> list[Job]:
     """Config by config, engine by engine. Imports the engines, and raises what :meth:`Job.start` does."""
-    configs = settings.choose(options.config)
+    embedded = not (options.clicks or options.train)
+    configs = settings.choose(options.config or (EMBEDDED_CONFIGS if embedded else DEFAULT_CONFIGS))
     engines = [Engine.named(name) for name in (ENGINES if options.engine == "both" else [options.engine])]
     changes = {"dtype": options.dtype, "seed": options.seed}
-    if options.epochs or not (options.clicks or options.train):
+    if embedded or options.epochs:
         changes["n_epochs"] = options.epochs or EMBEDDED_EPOCHS
     own = {"original": {"backend": options.mode or "c"}}
-    jobs = [
-        Job(config.name, engine, config.params | changes | own.get(engine.name, {}), overrides)
-        for config in configs
-        for engine in engines
-    ]
+
+    def params(config: settings.Config, engine: Engine) -> dict[str, Any]:
+        given = config.params | changes | own.get(engine.name, {})
+        return given | {"n_sample": min(given["n_sample"], EMBEDDED_SAMPLES)} if embedded else given
+
+    jobs = [Job(config.name, engine, params(config, engine), overrides) for config in configs for engine in engines]
     for job in jobs:
         job.start()
     return jobs

@@ -10,6 +10,7 @@ import pytest
 from examples.rsc15 import engines, run_rsc15
 from examples.rsc15.baselines import evenly_chosen_sessions
 from examples.rsc15.data import SYNTHETIC_NOTE, Columns
+from examples.rsc15.engines import ENGINES
 from examples.rsc15.figure import write_figure
 from examples.rsc15.preprocess import Counts
 from examples.rsc15.settings import CONFIGS
@@ -80,11 +81,12 @@ def fake_engines(monkeypatch):
 
 @pytest.fixture
 def prepared(tmp_path) -> list[str]:
-    """``--train`` and ``--test`` of a small pair of files, and ``--out``."""
+    """``--train`` and ``--test`` of a small pair of files, ``--out``, and one engine."""
     for name, sessions in (("train.txt", 90), ("test.txt", 30)):
         rows = [(s, item, 1000.5 + s) for s in range(sessions) for item in (1, 2, 3)]
         pd.DataFrame(rows, columns=["SessionId", "ItemId", "Time"]).to_csv(tmp_path / name, sep="\t", index=False)
-    return ["--train", f"{tmp_path}/train.txt", "--test", f"{tmp_path}/test.txt", "--out", f"{tmp_path}/out"]
+    data = ["--train", f"{tmp_path}/train.txt", "--test", f"{tmp_path}/test.txt"]
+    return [*data, "--out", f"{tmp_path}/out", "--engine", "original"]
 
 
 def results(tmp_path) -> dict:
@@ -100,7 +102,9 @@ def test_embedded_data_are_called_synthetic_everywhere(tmp_path, capsys, monkeyp
     assert "published" not in printed and "0.7197" not in printed
     written = results(tmp_path)
     assert written["synthetic"] and written["data"]["source"] == SYNTHETIC_NOTE
-    assert written["runs"][0]["published"] is None
+    jobs = [(job["config"], job["engine"], job["params"]["n_sample"], job["published"]) for job in written["runs"]]
+    engines_of = {config: [(config, engine, 256, None) for engine in ENGINES] for config in CONFIGS}
+    assert jobs == engines_of["bpr-max"] + engines_of["cross-entropy"]
     assert (tmp_path / "out" / "results.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "out" / "data" / "rsc15_train_full.txt").exists()
 
