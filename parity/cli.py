@@ -1,0 +1,33 @@
+"""The command line: ``python -m parity COMMAND``."""
+
+import argparse
+import logging
+import sys
+import warnings
+
+from parity.commands import golden
+
+COMMANDS = (golden,)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m parity",
+        description="Shows whether implementations of GRU4Rec are the same algorithm, and the one that its authors published.",
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 when everything held, 1 when something did not, 2 when the command could not be run."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    warnings.filterwarnings("ignore", message=".*(is meant with|has no learning rate).*")
+    options = parser().parse_args(arguments)
+    try:
+        return options.execute(options)
+    except (ValueError, OSError, ImportError, RuntimeError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2

@@ -1,0 +1,85 @@
+"""``python -m parity golden``: engines against recorded reference runs."""
+
+import argparse
+from pathlib import Path
+
+from rich.progress import Progress
+
+from parity import engines, golden, tables
+from parity.commands import common
+from parity.measure import Checks
+from parity.workers import run_all
+
+
+def add(commands) -> None:
+    parser = commands.add_parser("golden", help="replay recorded runs of the published program", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="recordings or folders of them (default: those shipped)")
+    common.add_engines(parser, "original and keras")
+    common.add_device(parser)
+    common.add_jobs(parser)
+    parser.set_defaults(execute=execute)
+
+
+def replay(path: Path, engine: str, device: str) -> tuple[Checks, str]:
+    """One recording by one engine: its checks, and the dtype."""
+    recording = golden.Recording(path)
+    return golden.replay(recording, engines.for_device(engines.named(engine), device)), recording.dtype
+
+
+def execute(options: argparse.Namespace) -> int:
+    console = tables.console()
+    names = options.engine or ["original", "keras"]
+    paths = golden.find(options.files)
+    for path in paths:
+        golden.Recording(path)  # a bad file shows before the first run
+    device, remark = engines.choose_device(options.device, names)
+    common.check_engines(names)
+    console.print(f"{len(paths)} recordings, engines {', '.join(names)}, device {device} ({remark})")
+    tasks = [(path, name, device) for path in paths for name in names]
+    results: list = [None] * len(tasks)
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("replaying", total=len(tasks))
+        for at, result in run_all(replay, tasks, options.jobs, device, names):
+            results[at] = result
+            progress.advance(bar)
+    console.print(_table(tasks, results))
+    for (path, name, _), (checks, _) in zip(tasks, results):
+        if not checks.held:
+            console.print(tables.checks_table(f"{path.stem}, {name}", checks))
+    print(_summary(tasks, results), flush=True)  # one line, whatever the width
+    return 0 if all(checks.held for checks, _ in results) else 1
+
+
+def _table(tasks, results):
+    right = ("compared", "worst error", "bound")
+    made = tables.table("Recorded reference runs", "recording", "dtype", "engine", "verdict", *right, "where", right=right)
+    for (path, name, _), (checks, dtype) in zip(tasks, results):
+        verdict, where = ("held" if checks.held else "failed"), ""
+        figures = ("", "")
+        if checks.worst:
+            check, comparison = checks.worst
+            figures = tables.number(comparison.error.relative), tables.bound(comparison.tolerance)
+            where = f"{check.name}: {comparison.where}"
+        made.add_row(path.stem, dtype, name, tables.status(verdict), f"{checks.compared:,}", *figures, where)
+    return made
+
+
+def _summary(tasks, results) -> str:
+    files, names = {path for path, *_ in tasks}, dict.fromkeys(name for _, name, _ in tasks)
+    checks = [check for found, _ in results for check in found.values()]
+    count = {status: sum(check.status == status for check in checks) for status in ("held", "failed", "not covered")}
+    compared = sum(check.compared for check in checks)
+    parts = [
+        f"golden: {len(files)} files, engines {', '.join(names)}",
+        f"{len(checks)} checks ({count['held']} held, {count['failed']} failed, {count['not covered']} not covered)",
+        f"{compared:,} comparisons",
+    ]
+    for dtype in dict.fromkeys(dtype for _, dtype in results):
+        worst = None
+        for (path, name, _), (found, kind) in zip(tasks, results):
+            if kind == dtype and found.worst and found.worst[1].worse_than(worst and worst[1]):
+                worst = f"{found.worst[0].name}: {found.worst[1].where}, {path.stem}, {name}", found.worst[1]
+        if worst:
+            figures = f"{tables.number(worst[1].error.relative)} (bound {tables.bound(worst[1].tolerance)})"
+            parts.append(f"worst {dtype} error {figures} in {worst[0]}")
+    return "; ".join(parts)
