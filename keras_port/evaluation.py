@@ -76,7 +76,8 @@ def ranks(
 ):
     """The rank of every predicted event, in the order of the sorted test events.
 
-    Returns a DataFrame (session, item, position, rank). Arguments as in :func:`evaluate_gpu`; position: 1 for the second event of a session, and so on.
+    Returns a DataFrame (session, item, position, rank). Arguments as in :func:`evaluate_gpu`; position: 1 for the
+    second event of a session, and so on.
     """
     _check(batch_size, mode)
     test = test_sessions(gru, test_data, session_key, item_key, time_key)

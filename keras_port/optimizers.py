@@ -142,7 +142,8 @@ class Adadelta(_Decaying):
 class Adam(_Decaying):
     """a = b2*a + (1-b2)*g²; m = b1*m + (1-b1)*g; step = (m/(1-b1^t)) / (sqrt(a/(1-b1^t)) + eps).
 
-    After Kingma and Ba 2015. As published, both corrections use b1, and for rows m grows by g² where the dense rule has g.
+    After Kingma and Ba 2015. As published, both corrections use b1, and for rows m grows by g² where the dense rule has
+    g.
     """
 
     slots = ("acc", "mean", "count")

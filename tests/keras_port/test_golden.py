@@ -1,5 +1,4 @@
-"""Every recorded reference run, reproduced free-running from its seed: nothing is taken from a recording but its data.
-"""
+"""Every recorded reference run, reproduced free-running: nothing is taken from a recording but its data."""
 
 import sys
 from functools import lru_cache

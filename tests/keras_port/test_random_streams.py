@@ -1,5 +1,4 @@
-"""MRG31k3p against a scalar program written from the recurrences, and the negative samples against their probabilities.
-"""
+"""MRG31k3p against a scalar program written from the recurrences; negative samples against their probabilities."""
 
 import numpy as np
 import pytest
