@@ -42,7 +42,8 @@ def precompile_headers():
     GCC takes a precompiled header only where it fits; where it does not, modules include the plain headers: slower, never wrong.
     """
     header = Path(aesara.config.compiledir) / "gru4rec_headers" / "headers.h"
-    include = f"-g0 -include {header}"
+    # Without debug information, and free to compute both sides of a choice, which vector code does.
+    include = f"-g0 -fno-trapping-math -include {header}"
     if not aesara.config.cxx or include in aesara.config.gcc__cxxflags or " " in str(header):
         return
     aesara.config.gcc__cxxflags = f"{aesara.config.gcc__cxxflags} {include}".strip()

@@ -4,7 +4,12 @@ import jax.numpy as jnp
 from aesara.link.jax.dispatch import jax_funcify
 from aesara.tensor.math import Sum
 
-from original.rows import AddRows, SetRows
+from original.rows import AddRows, SetRows, TakeRows
+
+
+@jax_funcify.register(TakeRows)
+def _take_rows(op, **kwargs):
+    return lambda x, index: x.at[index].get(mode="promise_in_bounds")
 
 
 @jax_funcify.register(AddRows)

@@ -12,6 +12,55 @@ from aesara.graph.rewriting.basic import in2out, node_rewriter
 from aesara.link.c.op import COp
 
 
+class TakeRows(COp):
+    """x[index]: rows of ``x`` (n, c), one an index. NumPy's own ``take`` buffers every row to be safe from aliasing."""
+
+    __props__ = ()
+
+    def make_node(self, x, index):
+        x, index = at.as_tensor_variable(x), at.as_tensor_variable(index)
+        if x.ndim != 2 or index.ndim != 1 or index.dtype != "int32":
+            raise TypeError(f"TakeRows: x must be a matrix, index a vector of int32; got {x.type}, {index.type}")
+        return Apply(self, [x, index], [at.TensorType(x.dtype, shape=(index.type.shape[0], x.type.shape[1]))()])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [(shapes[1][0], shapes[0][1])]
+
+    def perform(self, node, inputs, outputs):
+        x, index = inputs
+        outputs[0][0] = x[index]
+
+    def c_code_cache_version(self):
+        return (1,)
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x, index), (out,), fail = inputs, outputs, sub["fail"]
+        _, ctype, typenum = node.inputs[0].type.dtype_specs()
+        return f"""
+        {{
+            const npy_intp rows = PyArray_DIM({x}, 0), columns = PyArray_DIM({x}, 1), uses = PyArray_DIM({index}, 0);
+            if (!{out} || PyArray_DIM({out}, 0) != uses || PyArray_DIM({out}, 1) != columns || !PyArray_IS_C_CONTIGUOUS({out})) {{
+                npy_intp shape[] = {{uses, columns}};
+                Py_XDECREF({out});
+                {out} = (PyArrayObject*)PyArray_EMPTY(2, shape, {typenum}, 0);
+                if (!{out}) {{ {fail} }}
+            }}
+            const int dense = PyArray_STRIDE({x}, 1) == sizeof({ctype});
+            for (npy_intp i = 0; i < uses; ++i) {{
+                const npy_intp row = *(npy_int32*)PyArray_GETPTR1({index}, i);
+                if (row < 0 || row >= rows) {{
+                    PyErr_Format(PyExc_IndexError, "TakeRows: row %ld of %ld", (long)row, (long)rows);
+                    {fail}
+                }}
+                {ctype} *target = ({ctype}*)PyArray_GETPTR2({out}, i, 0);
+                const char *source = PyArray_BYTES({x}) + row * PyArray_STRIDE({x}, 0);
+                if (dense) memcpy(target, source, columns * sizeof({ctype}));
+                else for (npy_intp k = 0; k < columns; ++k) target[k] = *({ctype}*)(source + k * PyArray_STRIDE({x}, 1));
+            }}
+        }}
+        """
+
+
 class _RowOp(COp):
     """``op(x, y, index)``: ``x`` (n, c) with row ``index[i]`` changed by ``y[i]``, for i = 0, 1, ... in this order."""
 
@@ -123,7 +172,7 @@ class Used:
 
     def take(self, x):
         """Rows of ``x``, one an occurrence."""
-        return x[self.index]
+        return TakeRows()(x, self.index)
 
     def add(self, x, y):
         return AddRows()(x, y if self.real is None else y * self.real, self.index)
