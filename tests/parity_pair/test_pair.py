@@ -36,7 +36,7 @@ PUBLISHED = {
 STEPS = 200
 
 
-def frame_of(seed, n_items=150, n_sessions=260):
+def frame_of(seed, n_items=150, n_sessions=400):
     rng = np.random.RandomState(seed)
     lengths = rng.randint(1, 12, n_sessions)
     items = (rng.zipf(1.3, lengths.sum()) * 7) % n_items
