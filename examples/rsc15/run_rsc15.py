@@ -27,8 +27,6 @@ from examples.rsc15.results import Results
 from examples.rsc15.tables import print_results
 from examples.rsc15.training import Run, progress_bar, train
 
-log = logging.getLogger(__name__)
-
 DEFAULT_CONFIGS, EMBEDDED_CONFIGS = ["bpr-max"], ["bpr-max", "cross-entropy"]
 EMBEDDED_EPOCHS = 8
 # RSC15 has 18 items for each of the 2,048 samples of a step. The embedded data have 1,033 items in all, of which
@@ -153,7 +151,7 @@ def plan(options: argparse.Namespace, overrides: dict[str, str]) -> list[Job]:
 
     jobs = [Job(config.name, engine, params(config, engine), overrides) for config in configs for engine in engines]
     for job in jobs:
-        job.start()
+        job.start()  # a bad option shows here, before the data are prepared
     return jobs
 
 
@@ -162,7 +160,8 @@ def run(options: argparse.Namespace, command: list[str], console: Console) -> No
     overrides = settings.parse_overrides(options.set)
     columns = column_names(overrides)
     jobs = plan(options, overrides)
-    data = load_data(options, columns)
+    with console.status("reading the data"):
+        data = load_data(options, columns)
     describe(data, console)
 
     results = Results(data, command)
@@ -215,7 +214,7 @@ def describe(data: Dataset, console: Console) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    console, problems = Console(highlight=False), Console(stderr=True)
+    console, problems = (Console(stderr=stderr, markup=False, highlight=False) for stderr in (False, True))
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING,
         format="%(message)s",
@@ -226,10 +225,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         if options.verbose:
             raise
-        problems.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        problems.print(f"error: {error}", style="red", soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        problems.print(f"stopped; what was finished is in {options.out}", style="red", markup=False)
+        problems.print(f"stopped; what was finished is in {options.out}", style="red")
         return 130
     return 0
 

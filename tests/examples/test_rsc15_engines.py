@@ -1,0 +1,61 @@
+"""The main job with the engines that ship."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.rsc15 import run_rsc15
+from examples.rsc15.engines import ENGINES
+from examples.rsc15.sample import write_sample
+
+pytestmark = pytest.mark.slow
+SCRIPT = Path(run_rsc15.__file__)
+TAME = ["--dtype", "float64", "--set", "learning_rate=0.01", "--set", "momentum=0", "--set", "n_sample=64"]
+
+
+@pytest.fixture(scope="module")
+def clicks(tmp_path_factory) -> list[str]:
+    path = tmp_path_factory.mktemp("clicks") / "clicks.dat"
+    write_sample(path, clicks=6_000, items=150, days=4)
+    return ["--clicks", str(path)]
+
+
+def job(arguments: list[str], out: Path) -> dict:
+    assert run_rsc15.main([*arguments, "--out", str(out)]) == 0
+    return json.loads((out / "results.json").read_text())
+
+
+def figures(run: dict) -> list:
+    return [(epoch["loss"], epoch["metrics"]) for epoch in run["epochs"]]
+
+
+def test_both_engines_give_the_same_figures(clicks, tmp_path):
+    original, keras = job([*clicks, *TAME, "--config", "cross-entropy", "--epochs", "2"], tmp_path / "out")["runs"]
+    assert (original["engine"], keras["engine"]) == ENGINES
+    assert [epoch["loss"] for epoch in original["epochs"]] == pytest.approx(
+        [e["loss"] for e in keras["epochs"]], rel=1e-9
+    )
+    assert [epoch["metrics"] for epoch in original["epochs"]] == [epoch["metrics"] for epoch in keras["epochs"]]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_training_taken_up_again_ends_like_one_in_a_piece(clicks, tmp_path, engine):
+    arguments = [*clicks, "--engine", engine, "--config", "cross-entropy", "--set", "n_sample=64"]
+    whole = job([*arguments, "--epochs", "3"], tmp_path / "whole")["runs"][0]
+    job([*arguments, "--epochs", "2", "--checkpoint"], tmp_path / "pieces")
+    pieces = job([*arguments, "--epochs", "3", "--resume"], tmp_path / "pieces")["runs"][0]
+    assert figures(pieces) == figures(whole)
+
+
+def test_without_arguments_both_engines_beat_the_popularity_baselines(tmp_path):
+    command = [sys.executable, SCRIPT]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    results = json.loads((tmp_path / "runs" / "rsc15" / "results.json").read_text())
+    popular = {b["name"]: b["metrics"]["recall"]["20"] for b in results["baselines"]}["SessionPop"]
+    recalls = {(r["config"], r["engine"]): r["epochs"][-1]["metrics"]["recall"]["20"] for r in results["runs"]}
+    assert len(recalls) == 4 and min(recalls.values()) > 1.3 * popular
