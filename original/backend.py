@@ -71,7 +71,7 @@ def c_mode():
     Intermediate results keep their memory from step to step. e^x - 1 is left as it is written: expm1 has no vector version.
     """
     precompile_headers()
-    rewrites = RewriteDatabaseQuery(include=["fast_run", FLAT], exclude=["local_expm1"])
+    rewrites = RewriteDatabaseQuery(include=["fast_run", FLAT], exclude=["local_expm1", "inplace_elemwise_optimizer"])
     return Mode(linker=ParallelVMLinker(use_cloop=True, allow_gc=False), optimizer=rewrites)
 
 
@@ -234,7 +234,7 @@ def make(name="c", dtype="float32", device="auto"):
         backend = CBackend(dtype)
     else:
         if importlib.util.find_spec("jax") is None:
-            raise ImportError("backend='jax' needs JAX, which is not installed: pip install 'gru4rec[jax]'")
+            raise ImportError("backend='jax' needs JAX, which is not installed: pip install 'gru4rec-parity[jax]'")
         backend = JaxBackend(dtype, device)
     log.info(backend.description)
     return backend

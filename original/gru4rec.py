@@ -42,6 +42,11 @@ class Progress(NamedTuple):
     loss: float  # mean cost of this epoch's steps so far, weighted by their lanes
 
 
+def _loss(costs, lanes):
+    """Mean of the steps' costs, weighted by their lanes; NaN where there was no step."""
+    return float(np.average(costs, weights=lanes)) if costs else math.nan
+
+
 class GRU4Rec:
     """GRU4Rec v2 (2018-06-08).
 
@@ -111,6 +116,7 @@ class GRU4Rec:
         self.epochs_done = 0
         self.itemidmap = None
         self._network = None
+        self._sessions = None
 
     def get_params(self):
         """Every constructor option by name, in order."""
@@ -222,6 +228,8 @@ class GRU4Rec:
 
     def batches(self):
         """The batches of the next epoch over the prepared data, samples included, drawn from the model's random stream."""
+        if self._sessions is None:
+            raise RuntimeError("the model has no data yet, or no weights yet: call fit or prepare first")
         if self.train_random_order:
             order = self._stream.permutation(len(self._sessions))
         else:
@@ -257,6 +265,7 @@ class GRU4Rec:
 
         The hidden state must have M rows (see ``set_hidden``). Raises ValueError for other lengths.
         """
+        self._built()
         X, Y, R = np.asarray(X, np.int32), np.asarray(Y, np.int32), np.asarray(R)
         M, lanes = len(X), self._lanes
         if not 1 <= M <= self.batch_size or M != lanes:
@@ -336,12 +345,12 @@ class GRU4Rec:
             over = len(inputs) < self._backend.steps_a_call or self.error_during_train
             if on_step and (over or len(costs) - reported >= 25):
                 reported = len(costs)
-                on_step(Progress(epoch, len(costs), sum(weights), total, float(np.average(costs, weights=weights))))
+                on_step(Progress(epoch, len(costs), sum(weights), total, _loss(costs, weights)))
             if over:
                 break
         if self.error_during_train:
             log.error("epoch %d: the cost of step %d is not a number, training stopped", epoch, int(np.argmax(np.isnan(costs))))
-        return float(np.average(costs, weights=weights)) if costs else math.nan
+        return _loss(costs, weights)
 
     def _remove_lanes(self, before, lanes):
         """Drop the hidden state of lanes that have ended. Where shapes are fixed every lane keeps its row, and nothing moves."""
@@ -422,8 +431,8 @@ class GRU4Rec:
         """
         X, M = np.asarray(X, np.int32), len(X)
         items = None if items is None else np.ascontiguousarray(items, np.int32)
-        for name, index in (("X", X), ("items", items if items is not None and len(items) else X)):
-            if M == 0 or index.min() < 0 or index.max() >= self.n_items:
+        for name, index in (("X", X), ("items", X if items is None else items)):
+            if len(index) == 0 or index.min() < 0 or index.max() >= self.n_items:
                 raise ValueError(f"{name}: accepted are one or more item indices, 0 to {self.n_items - 1}")
         if [np.shape(H) for H in hidden] != [(M, L) for L in self.layers]:
             raise ValueError(f"hidden state of shapes {[np.shape(H) for H in hidden]}: accepted is {[(M, L) for L in self.layers]}")
@@ -481,12 +490,11 @@ class GRU4Rec:
         if not hasattr(self, "_saved_store"):
             raise RuntimeError("resume=True: this model was not loaded from a file that fit had saved")
         check_frame(data, self.session_key, self.item_key, self.time_key)
-        support = self.support
         if not item_map(data, self.item_key).index.equals(self.itemidmap.index):
             raise ValueError("data: its items are not those that the saved model was trained on; resume=True needs the same data")
-        self._read(data)
-        if not np.array_equal(support, self.support):
+        if not np.array_equal(np.bincount(item_indices(self.itemidmap, data[self.item_key])), self.support):
             raise ValueError("data: its items' supports are not those that the saved model was trained on; resume=True needs the same data")
+        self._read(data)
         state, pointer = self._saved_store
         if state is None:
             self._sampler = self._new_sampler(0)

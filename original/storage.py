@@ -68,6 +68,14 @@ def load(cls, path):
     if header.get("format") != FORMAT:
         raise ValueError(f"path={str(path)!r}: format {header.get('format')!r}; accepted is {FORMAT!r}, as written by save")
 
+    try:
+        return _restore(cls, path, header, tensors)
+    except KeyError as missing:
+        raise ValueError(f"path={str(path)!r}: {missing.args[0]} is missing; accepted is a whole file, as written by save") from None
+
+
+def _restore(cls, path, header, tensors):
+    """The model of a file's contents. Raises KeyError for what is missing."""
     unknown = set(header["params"]) - set(RULES)
     if unknown:
         raise ValueError(f"path={str(path)!r}: unknown options {sorted(unknown)}; accepted are {', '.join(RULES)}")
@@ -99,6 +107,8 @@ def _check_shapes(path, model, header, tensors):
         expected |= {f"state/{slot}/{name}": shape for slot in state_slots(model)}
     if "item_dtype" in header and header["item_dtype"] != "json":
         expected["items"] = (header["n_items"],)
+    if "support" in tensors:
+        expected["support"] = (header["n_items"],)
     for name, shape in expected.items():
         found = tensors[name].shape if name in tensors else None
         if found != shape:
