@@ -36,6 +36,12 @@ def _results(ranks, cut_off):
     return at_cut(int(cut_off)) if np.ndim(cut_off) == 0 else {int(N): at_cut(N) for N in cut_off}
 
 
+def _known_items(model):
+    if model.itemidmap is None:
+        raise RuntimeError("the model has no items yet: call fit, prepare or load first")
+    return model.itemidmap.index
+
+
 def _known_events(test_data, known_items, session_key, item_key, time_key, item_order=True):
     """Test events of known items, sorted by (session, time, item)."""
     check_frame(test_data, session_key, item_key, time_key, "test_data")
@@ -101,7 +107,7 @@ def ranks(
     _check([1], mode, batch_size)
     if gru.error_during_train:
         raise RuntimeError("the model's training stopped at a NaN cost: there is nothing to evaluate")
-    events = _known_events(test_data, gru.itemidmap.index, session_key, item_key, time_key)
+    events = _known_events(test_data, _known_items(gru), session_key, item_key, time_key)
     index = item_indices(gru.itemidmap, events[item_key])
     session = pd.factorize(events[session_key])[0]
     scored = None if items is None else item_indices(gru.itemidmap, pd.unique(np.asarray(items)), "items")
@@ -179,7 +185,7 @@ def evaluate_sessions_batch(
     Every evaluation starts from zero hidden states.
     """
     _check(cut_off, mode, batch_size)
-    events = _known_events(test_data, pr.itemidmap.index, session_key, item_key, time_key)
+    events = _known_events(test_data, _known_items(pr), session_key, item_key, time_key)
     ids, names = events[item_key].to_numpy(), events[session_key].to_numpy()
     noise = np.random.RandomState(42)
     rank = np.full(len(events), np.nan)

@@ -229,7 +229,7 @@ class GRU4Rec:
     def batches(self):
         """The batches of the next epoch over the prepared data, samples included, drawn from the model's random stream."""
         if self._sessions is None:
-            raise RuntimeError("the model has no data yet, or no weights yet: call fit or prepare first")
+            raise RuntimeError("the model has no data yet: call fit or prepare first")
         if self.train_random_order:
             order = self._stream.permutation(len(self._sessions))
         else:
@@ -490,9 +490,10 @@ class GRU4Rec:
         if not hasattr(self, "_saved_store"):
             raise RuntimeError("resume=True: this model was not loaded from a file that fit had saved")
         check_frame(data, self.session_key, self.item_key, self.time_key)
-        if not item_map(data, self.item_key).index.equals(self.itemidmap.index):
+        if not data[self.item_key].isin(self.itemidmap.index).all():
             raise ValueError("data: its items are not those that the saved model was trained on; resume=True needs the same data")
-        if not np.array_equal(np.bincount(item_indices(self.itemidmap, data[self.item_key])), self.support):
+        support = np.bincount(item_indices(self.itemidmap, data[self.item_key]), minlength=len(self.itemidmap))
+        if not np.array_equal(support, self.support):
             raise ValueError("data: its items' supports are not those that the saved model was trained on; resume=True needs the same data")
         self._read(data)
         state, pointer = self._saved_store
@@ -505,6 +506,13 @@ class GRU4Rec:
             self._sampler.pointer = pointer
             self._stream.set_state(now)
         del self._saved_store
+
+    def _store_state(self):
+        """(state of the stream before the present store was drawn, position in the store); (None, None) without a store."""
+        if hasattr(self, "_saved_store"):
+            return self._saved_store
+        store = self._sampler is not None and self._sampler.store is not None
+        return (self._sampler.state_before_store, self._sampler.pointer) if store else (None, None)
 
     def save(self, path):
         """Write settings, item map, weights, optimizer state and the state of training to one file, at once or not at all."""

@@ -39,10 +39,10 @@ def save(model, path):
     if getattr(model, "support", None) is not None:
         tensors["support"] = model.support
         header["sample_store"] = model._sample_store
-        sampler = model._sampler
-        if sampler is not None and sampler.store is not None:
-            tensors |= _stream_tensors("store", sampler.state_before_store)
-            header["store_pointer"] = sampler.pointer
+        state, pointer = model._store_state()
+        if state is not None:
+            tensors |= _stream_tensors("store", state)
+            header["store_pointer"] = pointer
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -130,7 +130,12 @@ def _ids_to_array(ids):
     values = ids.to_numpy()
     if values.dtype.kind in "iuf":
         return values, str(values.dtype)
-    return np.frombuffer(json.dumps([str(value) for value in values]).encode(), np.uint8), "json"
+    try:
+        text = json.dumps(ids.tolist(), default=np.generic.item)
+    except TypeError:
+        kinds = ", ".join(sorted({type(value).__name__ for value in ids}))
+        raise ValueError(f"item ids of type {kinds}: accepted in a model file are numbers and texts") from None
+    return np.frombuffer(text.encode(), np.uint8), "json"
 
 
 def _array_to_ids(array, dtype):

@@ -35,8 +35,9 @@ def assert_same_state(a, b):
 # The stop at a cost that is not a number.
 
 
-def test_a_nan_cost_stops_training(python_mode, caplog):
-    gru = GRU4Rec(**SMALL | dict(learning_rate=1e30))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_nan_cost_stops_training(python_mode, caplog, backend):
+    gru = GRU4Rec(**SMALL | dict(learning_rate=1e30), backend=backend)
     progress, ended = [], []
     with np.errstate(all="ignore"):
         gru.fit(random_frame(), on_step=progress.append, on_epoch_end=lambda *epoch: ended.append(epoch))
@@ -44,7 +45,7 @@ def test_a_nan_cost_stops_training(python_mode, caplog):
     assert progress[-1].epoch == 0 and math.isnan(progress[-1].loss)
     assert progress[-1].events < progress[-1].total_events
     assert not ended and gru.epochs_done == 0
-    assert "NaN cost at step" in caplog.text
+    assert "is not a number, training stopped" in caplog.text
     with pytest.raises(RuntimeError, match="stopped at a NaN cost"):
         evaluation.evaluate_gpu(gru, random_frame())
 
@@ -186,6 +187,18 @@ def test_a_loaded_model_can_be_saved_again(trained, tmp_path):
     assert again.epochs_done == 2
 
 
+def test_a_retrained_model_goes_on_from_its_file(python_mode, tmp_path):
+    old, new = random_frame(), random_frame(n_items=10, seed=1)
+    gru = GRU4Rec(**SMALL | dict(n_epochs=1))
+    gru.fit(old)
+    gru.fit(new, retrain=True)
+    assert not gru.support.all()  # some of the items occur in the old data only
+    gru.save(tmp_path / "model")
+    loaded = GRU4Rec.load(tmp_path / "model").set_params(n_epochs=2)
+    loaded.fit(new, resume=True)
+    assert loaded.epochs_done == 2
+
+
 def test_a_failed_save_leaves_the_old_file(trained, tmp_path, monkeypatch):
     path = tmp_path / "model"
     path.write_text("old")
@@ -206,7 +219,6 @@ IDS = {
     "object": lambda i: f"item {i}",
     "whole numbers in an object column": lambda i: i,
     "float": lambda i: i + 0.5,
-    "date": lambda i: pd.Timestamp("2014-04-01") + pd.Timedelta(days=i),
 }
 
 
@@ -238,6 +250,19 @@ def test_one_lane_trains_on_every_event(python_mode):
     gru.fit(data, on_step=progress.append)
     assert progress[-1].events == progress[-1].total_events == progress[-1].step == len(data) - 6
     assert math.isfinite(progress[-1].loss)
+
+
+def test_one_lane_without_samples_has_nothing_to_rank(python_mode):
+    """There is no step: the epochs pass, the loss is no number, and that is no error of the training."""
+    losses, progress = [], []
+    gru = GRU4Rec(**SMALL | dict(batch_size=1, n_sample=0))
+    gru.prepare(random_frame())
+    before = gru.get_weights()
+    gru.fit(random_frame(), on_step=progress.append, on_epoch_end=lambda epoch, loss: losses.append(loss))
+    assert not gru.error_during_train and len(losses) == 2 and all(map(math.isnan, losses))
+    assert [(p.step, p.events) for p in progress] == [(0, 0), (0, 0)]
+    for name, weight in gru.get_weights().items():
+        np.testing.assert_array_equal(weight, before[name])
 
 
 def test_one_lane_of_jax_is_one_lane_of_c(python_mode):
