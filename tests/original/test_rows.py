@@ -15,7 +15,7 @@ from toys import random_frame
 from original import backend
 from original.gru4rec import GRU4Rec
 from original.padding import Padding
-from original.rows import AddRows, SetRows, Used
+from original.rows import AddRows, SetRows, TakeRows, Used
 
 NO_JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is an optional extra")
 PYTHON = Mode("py", "fast_run")
@@ -85,6 +85,20 @@ def test_strided_arrays(compiled, op, inplace, sizes):
     twice = np.repeat(index, 2)  # every second is taken
     found = compiled(op, inplace=inplace, strided=True)(x.T.copy(), y.T.copy(), twice)
     np.testing.assert_array_equal(found, plain(op, x, y, index))
+
+
+def test_rows_are_taken_from_arrays_of_any_strides():
+    x, index = at.dmatrix(), at.ivector()
+    function = aesara.function([x, index], [TakeRows()(x, index), TakeRows()(x.T, index[::2])], mode=backend.c_mode())
+    random = np.random.RandomState(0)
+    for rows, columns, uses in ((5, 3, 8), (1, 1, 1), (4, 4, 0), (5, 3, 2)):
+        values, places = random.randn(rows, columns), random.randint(min(rows, columns), size=uses).astype(np.int32)
+        taken, strided = function(values, places)
+        np.testing.assert_array_equal(taken, values[places])
+        np.testing.assert_array_equal(strided, values.T[places[::2]])
+    for row in (-1, 4):
+        with pytest.raises(IndexError, match=f"TakeRows: row {row} of 4"):
+            function(np.zeros((4, 9)), np.array([0, row], np.int32))
 
 
 @pytest.mark.parametrize("op", OPS)

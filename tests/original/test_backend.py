@@ -1,0 +1,74 @@
+"""What importing the package does, and what it leaves to the user. Each import is a Python process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from original import backend
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(code, *options, **environment):
+    """Run ``code``; returns what it printed. Fails when it failed, or wrote anything to the standard error."""
+    cleared = {name: value for name, value in os.environ.items() if name not in ("AESARA_FLAGS", "AESARARC", "PYTHONWARNINGS")}
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code], cwd=ROOT, env=cleared | environment, capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split("\n")[:-1]
+
+
+SHOW = """
+import os, sys
+import original.gru4rec
+from original import backend
+import aesara
+print(aesara.config.floatX, repr(aesara.config.blas__ldflags), repr(backend.BLAS), repr(os.environ.get("AESARA_FLAGS")), sep="\\n")
+"""
+
+
+def test_import_is_quiet_and_links_a_blas():
+    """No warning of Aesara's, no line on the standard error, and no other framework is imported."""
+    others = "print(sorted({'tensorflow', 'keras', 'keras_port', 'torch', 'jax', 'parity', 'theano'} & set(sys.modules)))"
+    floatX, flags, name, environment, modules = python(SHOW + others, "-W", "error::UserWarning", "-W", "error::RuntimeWarning")
+    assert floatX == "float64"
+    assert modules == "[]"
+    if backend._find_openblas()[1]:
+        assert "openblas" in flags and "OpenBLAS" in name
+    # What was set for the import is not left to child processes.
+    assert environment in ("None", "''")
+
+
+def test_flags_of_the_user_are_left_alone(tmp_path):
+    given = "floatX=float32,blas__ldflags=-lm"
+    assert python(SHOW, AESARA_FLAGS=given) == ["float32", "'-lm'", "'BLAS -lm'", repr(given)]
+    rc = tmp_path / "aesararc"
+    rc.write_text("[global]\nfloatX = float32\n[blas]\nldflags = -lm\n")
+    floatX, flags, name, _ = python(SHOW, AESARARC=str(rc))
+    assert (floatX, flags, name) == ("float32", "'-lm'", "'BLAS -lm'")
+
+
+def test_other_flags_of_the_user_still_get_a_blas():
+    floatX, flags, name, environment = python(SHOW, AESARA_FLAGS="floatX=float32")
+    assert (floatX, environment) == ("float32", "'floatX=float32'")
+    assert ("openblas" in flags) == bool(backend._find_openblas()[1])
+
+
+def test_one_line_says_what_was_chosen(caplog):
+    caplog.set_level("INFO")
+    made = backend.make("c", "float64")
+    assert [record.message for record in caplog.records if record.name == "original.backend"] == [made.description]
+    assert "C on the CPU, float64" in made.description
+    assert ("OpenBLAS" if backend._find_openblas()[1] else "BLAS") in made.description
+
+
+def test_jax_says_its_device(caplog):
+    jax = pytest.importorskip("jax")
+    caplog.set_level("INFO")
+    made = backend.make("jax", "float32", "cpu")
+    assert [record.message for record in caplog.records if record.name == "original.backend"] == [made.description]
+    assert f"JAX {jax.__version__} on cpu" in made.description and "float32" in made.description
