@@ -41,14 +41,13 @@ class Engine:
 
 @contextmanager
 def _native_messages_hidden() -> Iterator[None]:
-    """Nothing reaches file descriptor 2, unless the user has set TF_CPP_MIN_LOG_LEVEL.
+    """Nothing reaches file descriptor 2, unless the user asks for all messages by TF_CPP_MIN_LOG_LEVEL=0.
 
     TensorFlow's native code writes six lines there while it is imported, which no setting of its own hides.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)
     try:

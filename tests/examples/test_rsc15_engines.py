@@ -1,6 +1,7 @@
 """The main job with the engines that ship."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,10 +36,10 @@ def figures(run: dict) -> list:
 def test_both_engines_give_the_same_figures(clicks, tmp_path):
     original, keras = job([*clicks, *TAME, "--config", "cross-entropy", "--epochs", "2"], tmp_path / "out")["runs"]
     assert (original["engine"], keras["engine"]) == ENGINES
-    assert [epoch["loss"] for epoch in original["epochs"]] == pytest.approx(
-        [e["loss"] for e in keras["epochs"]], rel=1e-9
-    )
-    assert [epoch["metrics"] for epoch in original["epochs"]] == [epoch["metrics"] for epoch in keras["epochs"]]
+    for ours, theirs in zip(original["epochs"], keras["epochs"], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-9)
+        assert ours["metrics"]["recall"] == theirs["metrics"]["recall"]
+        assert ours["metrics"]["mrr"] == pytest.approx(theirs["metrics"]["mrr"], rel=1e-12)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -51,10 +52,11 @@ def test_a_training_taken_up_again_ends_like_one_in_a_piece(clicks, tmp_path, en
 
 
 def test_without_arguments_both_engines_beat_the_popularity_baselines(tmp_path):
+    as_a_user = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     command = [sys.executable, SCRIPT]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=tmp_path, env=as_a_user, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert "oneDNN" not in done.stderr and "cuInit" not in done.stderr
     results = json.loads((tmp_path / "runs" / "rsc15" / "results.json").read_text())
     popular = {b["name"]: b["metrics"]["recall"]["20"] for b in results["baselines"]}["SessionPop"]
     recalls = {(r["config"], r["engine"]): r["epochs"][-1]["metrics"]["recall"]["20"] for r in results["runs"]}
