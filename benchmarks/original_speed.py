@@ -158,7 +158,7 @@ def against_plain(arguments, console):
 
 
 def by_items(arguments, console):
-    names = ["c", "jax"]
+    names = arguments.modes
     table = Table(title=f"{SPEC['bpr-max']}: a step by the number of items, {arguments.rounds} rounds of {arguments.steps} steps")
     for column in ("items", "contender", "ms/step (median)", "peak memory, GiB", "weights and optimizer state, GiB"):
         table.add_column(column, justify="left" if column == "contender" else "right")
@@ -177,8 +177,9 @@ def main():
     parser.add_argument("--train", help="a prepared training file")
     parser.add_argument("--config", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=48)
     parser.add_argument("--cold", action="store_true", help="start every contender with an empty compile cache")
+    parser.add_argument("--modes", nargs="+", choices=["c", "jax"], default=["c", "jax"], help="with --items")
     parser.add_argument("--items", nargs="+", type=int, help="numbers of items; random batches")
     arguments = parser.parse_args()
     if not arguments.train and not arguments.items:

@@ -87,7 +87,7 @@ class CBackend:
         self.description = f"Aesara {aesara.__version__}, C on the CPU, {dtype}, {BLAS or 'no BLAS library'}"
 
     def shared(self, value, name):
-        return aesara.shared(np.array(value, self.dtype), name=name)
+        return aesara.shared(np.ascontiguousarray(value, self.dtype), name=name, borrow=True)
 
     def get(self, variable):
         return variable.get_value()
@@ -140,7 +140,7 @@ class JaxBackend:
         return gpus[0] if gpus and device != "cpu" else jax.devices("cpu")[0]
 
     def shared(self, value, name):
-        return aesara.shared(np.array(value, self.dtype), name=name, shape=np.shape(value))
+        return aesara.shared(np.ascontiguousarray(value, self.dtype), name=name, shape=np.shape(value), borrow=True)
 
     def get(self, variable):
         return np.array(variable.container.storage[0])

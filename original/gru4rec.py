@@ -154,7 +154,11 @@ class GRU4Rec:
         sigma = self.sigma or sigma or math.sqrt(6 / (rows + cols))
         if self.init_as_normal:
             return self._stream.randn(rows, cols) * sigma
-        return self._stream.rand(rows, cols) * sigma * 2 - sigma
+        block = self._stream.rand(rows, cols)
+        block *= sigma
+        block *= 2
+        block -= sigma
+        return block
 
     def build(self, n_items):
         """Draw the initial weights for ``n_items`` items; clear optimizer and hidden states. Restarts both random streams."""
@@ -163,9 +167,9 @@ class GRU4Rec:
         weights = {}
         for name, blocks in weight_shapes(self, n_items).items():
             if name.startswith("B"):
-                weights[name] = np.zeros(blocks[0])
+                weights[name] = np.zeros(blocks[0], self.dtype)
             else:
-                weights[name] = np.hstack([self._block(*shape) for shape in blocks])
+                weights[name] = np.hstack([self._block(*shape).astype(self.dtype) for shape in blocks])
         self._install(weights)
         self.epochs_done = 0
 

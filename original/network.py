@@ -71,7 +71,7 @@ class Network:
         self.n_items = len(weights["By"])
         self.weights = {name: backend.shared(value, name) for name, value in weights.items()}
         self.optimizer_state = {
-            f"{slot}/{name}": backend.shared(np.zeros_like(value), f"{slot}/{name}")
+            f"{slot}/{name}": backend.shared(np.zeros(np.shape(value), self.dtype), f"{slot}/{name}")
             for name, value in weights.items()
             for slot in state_slots(settings)
         }

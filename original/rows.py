@@ -8,6 +8,7 @@ row that occurs several times.
 import aesara.tensor as at
 from aesara.compile import optdb
 from aesara.graph.basic import Apply
+from aesara.graph.op import Op
 from aesara.graph.rewriting.basic import in2out, node_rewriter
 from aesara.link.c.op import COp
 
@@ -149,6 +150,23 @@ class SetRows(_RowOp):
             x[row] = y[i]
 
 
+class After(Op):
+    """``y``, but not before ``rows`` has been computed.
+
+    XLA writes to a tensor in place only if every read of it is known to come first; a read and a write that do not depend on each
+    other cost it a copy of the whole tensor.
+    """
+
+    __props__ = ()
+    view_map = {0: [0]}
+
+    def make_node(self, y, rows):
+        return Apply(self, [y, rows], [y.type()])
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = inputs[0]
+
+
 @node_rewriter([AddRows, SetRows], inplace=True)
 def _row_op_inplace(fgraph, node):
     if node.op.inplace:
@@ -169,14 +187,21 @@ class Used:
 
     def __init__(self, index, winner=None, real=None):
         self.index, self.winner, self.real = index, winner, real
+        self._reads = {}
 
     def take(self, x):
         """Rows of ``x``, one an occurrence."""
-        return TakeRows()(x, self.index)
+        if x not in self._reads:
+            self._reads[x] = TakeRows()(x, self.index)
+        return self._reads[x]
+
+    def _after_reading(self, x, y):
+        return After()(y, self._reads[x]) if self.winner is not None and x in self._reads else y
 
     def add(self, x, y):
-        return AddRows()(x, y if self.real is None else y * self.real, self.index)
+        """Add to rows; every occurrence counts."""
+        return AddRows()(x, self._after_reading(x, y if self.real is None else y * self.real), self.index)
 
     def assign(self, x, y):
         """Set rows; the last occurrence of a row stays."""
-        return SetRows()(x, y if self.winner is None else y[self.winner], self.index)
+        return SetRows()(x, self._after_reading(x, y if self.winner is None else TakeRows()(y, self.winner)), self.index)
