@@ -207,15 +207,25 @@ class JaxBackend:
 
             return jax.lax.fori_loop(0, count, body, (jnp.zeros(self.steps_a_call, self.dtype), state))
 
-        run = self._runner(jax.jit(loop, donate_argnums=0), changing, constant)
+        jitted = jax.jit(loop, donate_argnums=0)
+        run = self._runner(jitted, changing, constant)
 
-        def call(steps):
+        def arguments(steps):
             stacked = [np.empty((self.steps_a_call, *x.shape), x.dtype) for x in steps[0]]
             for i, step in enumerate(steps):
                 for stack, x in zip(stacked, step):
                     stack[i] = x
-            return np.asarray(run(np.int32(len(steps)), stacked))[: len(steps)]
+            return np.int32(len(steps)), stacked
 
+        def call(steps):
+            return np.asarray(run(*arguments(steps)))[: len(steps)]
+
+        def compiled_text(steps):
+            """What XLA made of the loop, for those who want to read it."""
+            state = [self._value(v) for v in changing], [self._value(v) for v in constant]
+            return jitted.lower(*state, *arguments(steps)).compile().as_text()
+
+        call.compiled_text = compiled_text
         return call
 
 

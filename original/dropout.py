@@ -1,9 +1,15 @@
 """Dropout masks from Aesara's MRG31k3p stream, the generator of the published program."""
 
+import warnings
+
 import aesara
 import aesara.tensor as at
 import numpy as np
-from aesara.sandbox.rng_mrg import MRG_RandomStream
+
+with warnings.catch_warnings():
+    # Aesara advises against this generator; it is the one that the published program's masks come from.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from aesara.sandbox.rng_mrg import MRG_RandomStream
 
 
 class DropoutMasks:
