@@ -6,10 +6,11 @@ VENV   ?= .venv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help check rsc15 test lint
+.PHONY: help check rsc15 parity test lint
 
 help:
 	@echo "make rsc15   install into $(VENV) and run the RSC15 example on data that it makes itself"
+	@echo "make parity  install into $(VENV) and show that the engines agree: recorded runs, self-test, comparison"
 	@echo "make test    install into $(VENV) and run the tests; with CI=true the slow ones too"
 	@echo "make lint    install into $(VENV) and check the style of the code"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) ARGS='further arguments of the command'"
@@ -33,6 +34,12 @@ $(VENV)/.installed-%: setup.py
 
 rsc15: $(VENV)/.installed-jax
 	$(VENV)/bin/python examples/rsc15/run_rsc15.py $(ARGS)
+
+# Through JAX: its graphs compile in seconds, those in C in half a minute each. The comparison itself uses C.
+parity: $(VENV)/.installed-jax
+	$(VENV)/bin/python -m parity golden --engine original-jax --engine keras
+	$(VENV)/bin/python -m parity selftest
+	$(VENV)/bin/python -m parity run --steps 12 --out runs/parity $(ARGS)
 
 test: $(VENV)/.installed-jax,test
 	$(VENV)/bin/python -m pytest $(if $(filter true,$(CI)),-m "not gpu") $(ARGS)

@@ -5,13 +5,28 @@ does can be checked in the same way. Arrays at this interface are NumPy arrays, 
 
 Names
 -----
-Weights: ``Wx0``, ``Wh0``, ``Wrz0``, ``Bh0``, ``Wx1``, ... (layer by layer), ``Wy`` (n, L), ``By`` (n, 1), and ``E`` (n, embedding)
-with a separate embedding. With a constrained embedding there is no ``E`` and ``Wx0`` is (L_last, 3*L_0).
+Weights: ``Wx0``, ``Wh0``, ``Wrz0``, ``Bh0``, ``Wx1``, ... (layer by layer), ``Wy`` (n, L), ``By`` (n, 1), and
+``E`` (n, embedding) with a separate embedding. With a constrained embedding there is no ``E`` and
+``Wx0`` is (L_last, 3*L_0).
 
 Optimizer state: ``SLOT/WEIGHT``, of the shape of the weight. Slots: ``acc`` (sum or running mean of squared gradients;
-adagrad, rmsprop, adadelta, adam), ``upd`` (adadelta's running mean of squared updates), ``mean`` (adam's first moment), ``count``
-(adam's step counter), ``vel`` (the velocity, when momentum > 0). A row tensor is ``Wy``, ``By``, ``E``, or ``Wx0`` without an
-embedding; every other tensor is dense.
+adagrad, rmsprop, adadelta, adam), ``upd`` (adadelta's running mean of squared updates), ``mean`` (adam's first
+moment), ``count`` (adam's step counter), ``vel`` (the velocity, when momentum > 0). A row tensor is ``Wy``, ``By``,
+``E``, or ``Wx0`` without an embedding; every other tensor is dense.
+
+What an engine lacks
+--------------------
+An option that it does not support raises NotImplementedError in the constructor, a part of the protocol raises it in
+the method; the message is the reason that a report gives for "not covered". Three further parts may be left out
+altogether:
+
+* ``fit(data, sample_store, on_epoch_end=None)``: a full run; ``on_epoch_end(epoch, loss)`` is called after each epoch;
+* ``evaluation``, an attribute of the class or a module of that name in its package, with
+  ``ranks(engine, test, items=None, batch_size=, mode=)``, which gives a frame with the column ``rank``, a row for
+  every event after its session's first, in the order of the test events of known items sorted by (session, time,
+  item); and
+  ``evaluate_gpu(engine, test, items=None, cut_off=[...], batch_size=, mode=)``, which gives {N: (Recall@N, MRR@N)};
+* ``computed_on``: words for the device and the program that compute.
 """
 
 from typing import Any, Iterator, Mapping, NamedTuple, Protocol, Sequence
@@ -39,8 +54,9 @@ class Step(NamedTuple):
 class Engine(Protocol):
     """An implementation of GRU4Rec under test.
 
-    The constructor takes the published options by name, and further ``dtype`` (``'float32'`` or ``'float64'``), ``seed`` (of the
-    NumPy stream: weights, negative samples, session order; 42) and ``dropout_seed`` (of the MRG31k3p stream; 12345).
+    The constructor takes the published options by name, and further ``dtype`` (``'float32'`` or ``'float64'``),
+    ``seed`` (of the NumPy stream: weights, negative samples, session order; 42) and ``dropout_seed`` (of the MRG31k3p
+    stream; 12345).
     """
 
     itemidmap: pd.Series  # index: item ids in order of first appearance; values: 0..n-1
@@ -50,13 +66,19 @@ class Engine(Protocol):
     def __init__(self, **params: Any) -> None: ...
 
     def build(self, n_items: int) -> None:
-        """Draw the initial weights for ``n_items`` items; clear optimizer and hidden states. Restarts both random streams."""
+        """Draw the initial weights for ``n_items`` items; clear optimizer and hidden states. Restarts both random
+        streams.
+        """
 
     def prepare(self, data: pd.DataFrame, sample_store: int = 10_000_000) -> None:
-        """All that ``fit`` does before its first step: item map, session order, weights, first store of negative samples."""
+        """All that ``fit`` does before its first step: item map, session order, weights, first store of negative
+        samples.
+        """
 
     def batches(self) -> Iterator[Batch]:
-        """The batches of the next epoch over the prepared data, samples included, drawn from the engine's random stream."""
+        """The batches of the next epoch over the prepared data, samples included, drawn from the engine's random
+        stream.
+        """
 
     def get_weights(self) -> dict[str, np.ndarray]: ...
 
@@ -74,7 +96,9 @@ class Engine(Protocol):
         """Set the training hidden state; its number of rows is the number of lanes of the next step."""
 
     def dropout_sites(self) -> list[tuple[str, int, float]]:
-        """(name, width, retain probability) of each dropout site in graph order: ``embed``, then ``hidden0``, ``hidden1``, ..."""
+        """(name, width, retain probability) of each dropout site in graph order: ``embed``, then ``hidden0``,
+        ``hidden1``, ...
+        """
 
     def draw_masks(self, M: int) -> list[np.ndarray]:
         """The next masks of the engine's dropout stream: one (M, width) bool array a site, true = kept."""
@@ -82,11 +106,14 @@ class Engine(Protocol):
     def train_step(self, X, Y, R, masks: Sequence[np.ndarray] | None = None, gradients: bool = False) -> Step:
         """One training step from the present weights, optimizer state and hidden state, all of which it updates.
 
-        ``masks=None`` draws them from the engine's own stream. Afterwards the hidden state is the step's new state after
-        dropout, zero where R. When a lane has ended, the caller removes its row by ``set_hidden``; ``fit`` does so itself.
+        ``masks=None`` draws them from the engine's own stream. Afterwards the hidden state is the step's new state
+        after dropout, zero where R. When a lane has ended, the caller removes its row by ``set_hidden``; ``fit`` does
+        so itself.
         """
 
-    def scores(self, X, hidden: Sequence[np.ndarray], items: np.ndarray | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
+    def scores(
+        self, X, hidden: Sequence[np.ndarray], items: np.ndarray | None = None
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Prediction: scores (M, n), or (M, len(items)) for item indices, after final_act, and the next hidden state.
 
         No dropout, and nothing of the engine's own state changes.

@@ -4,10 +4,11 @@ import importlib
 import logging
 import os
 import platform
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
-from typing import Any
+from typing import Any, Iterator
 
 from parity.engine import Engine
 
@@ -34,8 +35,12 @@ class EngineSpec:
     options: dict[str, Any] = field(default_factory=dict)
     evaluation: Any = None
 
-    def create(self, params: dict[str, Any], dtype: str = "float64", seed: int = 42, dropout_seed: int = 12345) -> Engine:
-        """An engine with the constructor options ``params``. Raises NotImplementedError for an option that it does not support."""
+    def create(
+        self, params: dict[str, Any], dtype: str = "float64", seed: int = 42, dropout_seed: int = 12345
+    ) -> Engine:
+        """An engine with the constructor options ``params``. Raises NotImplementedError for an option that it does
+        not support.
+        """
         return self.cls(**params, **self.options, dtype=dtype, seed=seed, dropout_seed=dropout_seed)
 
     def with_options(self, **options: Any) -> "EngineSpec":
@@ -52,7 +57,8 @@ def named(name: str) -> EngineSpec:
     if not colon or not module_name or not class_name:
         raise ValueError(f"--engine {name}: {', '.join(NAMES)} or package.module:Class is accepted")
     try:
-        module = importlib.import_module(module_name)
+        with _quiet():
+            module = importlib.import_module(module_name)
     except ImportError as problem:
         raise ImportError(f"--engine {name}: {module_name} cannot be imported: {problem}") from problem
     cls = getattr(module, class_name, None)
@@ -65,7 +71,9 @@ def named(name: str) -> EngineSpec:
 
 
 def _evaluation_of(cls: type) -> Any:
-    """``cls.evaluation``, or the module ``evaluation`` of the package that the class is in; None where neither is there."""
+    """``cls.evaluation``, or the module ``evaluation`` of the package that the class is in; None where neither is
+    there.
+    """
     if hasattr(cls, "evaluation"):
         return cls.evaluation
     package = cls.__module__.rpartition(".")[0]
@@ -74,6 +82,21 @@ def _evaluation_of(cls: type) -> Any:
     except ImportError:
         return None
     return module if hasattr(module, "ranks") else None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within, nothing reaches the standard error: TensorFlow's C++ greets there before any setting of its own is
+    read.
+    """
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 # ---- devices
@@ -89,7 +112,7 @@ def choose_device(wanted: str, engines: list[str]) -> tuple[str, str]:
     os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    if wanted == "cpu":
+    if wanted == "cpu":  # an engine imported from here on sees no GPU
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
         return "cpu", "as asked"
@@ -110,8 +133,10 @@ def _needed(program: str, engines: list[str]) -> bool:
 
 
 def _tensorflow_gpus() -> tuple[int, str]:
-    import tensorflow as tf
+    with _quiet():
+        import tensorflow as tf
 
+        tf.config.list_physical_devices()
     gpus = tf.config.list_physical_devices("GPU")
     return len(gpus), ", ".join(device.name for device in gpus or tf.config.list_physical_devices())
 
@@ -143,7 +168,8 @@ def make_deterministic(engines: list[str], device: str) -> dict[str, str]:
     """
     set_to = {"NVIDIA_TF32_OVERRIDE": os.environ.get("NVIDIA_TF32_OVERRIDE", "")}
     if "keras" in engines and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
-        import tensorflow as tf
+        with _quiet():
+            import tensorflow as tf
 
         if device == "gpu":
             tf.config.experimental.enable_op_determinism()
@@ -159,7 +185,12 @@ def make_deterministic(engines: list[str], device: str) -> dict[str, str]:
 
 
 def device_of(engine: Engine) -> str:
-    """The device and the program that really hold and compute the weights of a built engine, in words."""
+    """The device and the program that really hold and compute the weights of a built engine, in words.
+
+    An engine of a third party says it by an attribute ``computed_on``.
+    """
+    if hasattr(engine, "computed_on"):
+        return str(engine.computed_on)
     backend = getattr(engine, "_backend", None)
     if hasattr(backend, "description"):
         return backend.description
@@ -170,7 +201,7 @@ def device_of(engine: Engine) -> str:
         value = model.named_weights["Wy"].value
         where = getattr(value, "device", "") or "the CPU"
         return f"Keras {keras.__version__}, {keras.backend.backend()} {_version(keras.backend.backend())} on {where}"
-    return "NumPy arrays on the CPU" if backend is None else str(backend)
+    return "not stated by the engine"
 
 
 def _version(package: str) -> str:
@@ -196,6 +227,8 @@ def environment() -> dict[str, str]:
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), platform.machine())
+            return next(
+                (line.partition(":")[2].strip() for line in file if line.startswith("model name")), platform.machine()
+            )
     except OSError:
         return platform.processor() or platform.machine()

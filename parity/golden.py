@@ -16,7 +16,8 @@ key                             content
 ``stepKKK/grad/NAME``           gradient of a dense tensor, before the cap
 ``stepKKK/after/NAME``          weights after the step
 ``n_steps``, ``epoch_loss``, ``final/NAME``  steps in all, losses (6 digits), last weights
-``eval/WHAT/MODE/N``            (Recall@N, MRR@N): ``all`` and ``subset`` (of ``eval/items``) by evaluate_gpu, ``sessions_batch``
+``eval/WHAT/MODE/N``            (Recall@N, MRR@N): ``all`` and ``subset`` (of ``eval/items``) by evaluate_gpu,
+``sessions_batch``
 ``predictJ/...``                successive calls of predict_next_batch with batch=2: session_ids, input_item_ids, scores
 =============================== =====================================================================================
 """
@@ -83,7 +84,9 @@ class Recording:
 
 
 def find(paths: list[Path]) -> list[Path]:
-    """The recordings at ``paths``, folders included; the shipped ones for an empty list. Raises FileNotFoundError for none."""
+    """The recordings at ``paths``, folders included; the shipped ones for an empty list. Raises FileNotFoundError
+    for none.
+    """
     found = []
     for path in paths or [SHIPPED]:
         inside = sorted(path.glob("*.npz")) if path.is_dir() else [path] if path.is_file() else []
@@ -94,7 +97,9 @@ def find(paths: list[Path]) -> list[Path]:
 
 
 def replay(recording: Recording, spec: EngineSpec) -> Checks:
-    """Run ``spec``'s engine from its seeds as it was recorded, free-running, and compare everything that was recorded."""
+    """Run ``spec``'s engine from its seeds as it was recorded, free-running, and compare everything that was
+    recorded.
+    """
     checks = Checks()
     checks.attempt(ALL, _replay, recording, spec)
     return checks
@@ -108,7 +113,9 @@ def _replay(checks: Checks, recording: Recording, spec: EngineSpec) -> None:
     for name, wanted in recording.named("init/").items():
         checks["initial-weights"].equal(name, weights.get(name, np.nan), wanted)
     _steps(checks, recording, engine)
-    checks["trajectory"].close_all(engine.get_weights(), recording.named("final/"), TENSOR[recording.dtype], prefix="final ")
+    checks["trajectory"].close_all(
+        engine.get_weights(), recording.named("final/"), TENSOR[recording.dtype], prefix="final "
+    )
     checks.attempt(["forward"], _predictions, recording, engine)
     checks.attempt(["metrics"], _metrics, recording, engine, spec.evaluation)
 
@@ -131,7 +138,9 @@ def _steps(checks: Checks, recording: Recording, engine: Engine) -> None:
             _tensors(checks, recording, engine, hidden, gradients, step)
     checks["batches"].equal("number of steps", steps, recording.n_steps)
     if not recording.params.get("train_random_order") and len(costs) == recording.n_steps:
-        by_epoch = np.array_split(np.arange(len(costs)), epochs)  # epochs are of one length unless their order is random
+        by_epoch = np.array_split(
+            np.arange(len(costs)), epochs
+        )  # epochs are of one length unless their order is random
         losses = [np.average(np.take(costs, part), weights=np.take(lanes, part)) for part in by_epoch]
         for epoch, (found, wanted) in enumerate(zip(losses, recording.arrays["epoch_loss"])):
             past_rounding = max(0.0, abs(found - wanted) - 5e-7)  # recorded to 6 digits

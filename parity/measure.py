@@ -1,7 +1,7 @@
 """Errors between arrays, and checks that collect them.
 
-A :class:`Check` has a name and a list of comparisons behind it. It remembers the worst of them, the worst of each tensor, and the
-worst of each step, so that a report can say where a difference is and how it grows.
+A :class:`Check` has a name and a list of comparisons behind it. It remembers the worst of them, the worst of each
+tensor, and the worst of each step, so that a report can say where a difference is and how it grows.
 """
 
 import math
@@ -34,7 +34,9 @@ FORCED = {"float64": 1e-10, "float32": 1e-5}
 
 
 class Error(NamedTuple):
-    """Of an array a against b: ||a - b|| / max(||b||, tiny), and the largest |a - b|. Infinite where shapes or NaNs differ."""
+    """Of an array a against b: ||a - b|| / max(||b||, tiny), and the largest |a - b|. Infinite where shapes or NaNs
+    differ.
+    """
 
     relative: float
     absolute: float
@@ -46,7 +48,8 @@ def error(found: Any, wanted: Any) -> Error:
     if a.shape != b.shape:
         return Error(math.inf, math.inf)
     same = (a == b) | (np.isnan(a) & np.isnan(b))  # equal infinities have no difference either
-    difference = np.where(same, 0.0, a - np.where(same, a, b))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, a - b)
     if not np.isfinite(difference).all():
         return Error(math.inf, math.inf)
     norm = np.linalg.norm(b[np.isfinite(b)]) if b.size else 0.0
@@ -54,7 +57,9 @@ def error(found: Any, wanted: Any) -> Error:
 
 
 def mismatch(found: Any, wanted: Any) -> Error:
-    """For arrays that must be equal: the share of entries that are not (1 where shapes differ), and the largest difference."""
+    """For arrays that must be equal: the share of entries that are not (1 where shapes differ), and the largest
+    difference.
+    """
     a, b = np.asarray(found), np.asarray(wanted)
     if a.shape != b.shape:
         return Error(1.0, math.inf)
@@ -128,7 +133,12 @@ class Check:
         self._take(Comparison(tensor, step, mismatch(found, wanted), 0.0))
 
     def close_all(
-        self, found: Mapping[str, Any], wanted: Mapping[str, Any], tolerance: float, step: int | None = None, prefix: str = ""
+        self,
+        found: Mapping[str, Any],
+        wanted: Mapping[str, Any],
+        tolerance: float,
+        step: int | None = None,
+        prefix: str = "",
     ) -> None:
         """Compare tensors by name; one that is missing on either side counts as an infinite error."""
         for name in {**wanted, **found}:
@@ -162,8 +172,8 @@ class Checks(dict):
     def attempt(self, names: Iterable[str], function, *arguments: Any) -> Any:
         """``function(self, *arguments)``; what it raises becomes the outcome of the checks ``names``.
 
-        NotImplementedError means that the engine does not support it, so that the checks are not covered; anything else that an
-        engine raises is a failure of the engine, not of the harness.
+        NotImplementedError means that the engine does not support it, so that the checks are not covered; anything
+        else that an engine raises is a failure of the engine, not of the harness.
         """
         try:
             return function(self, *arguments)
@@ -182,6 +192,11 @@ class Checks(dict):
     @property
     def held(self) -> bool:
         return not self.failed and any(check.status == "held" for check in self.values())
+
+    @property
+    def status(self) -> str:
+        """'failed', 'held', or 'not covered' where no check compared anything."""
+        return "failed" if self.failed else "held" if self.held else "not covered"
 
     @property
     def compared(self) -> int:

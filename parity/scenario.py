@@ -12,7 +12,8 @@ from parity.engines import EngineSpec
 class Scenario:
     """One setting of GRU4Rec on one data set.
 
-    sample_store: negative samples drawn ahead. The default keeps a store of 7 rows, so that it is refilled many times an epoch.
+    sample_store: negative samples drawn ahead. The default keeps a store of 7 rows, so that it is refilled many times
+    an epoch.
     """
 
     name: str

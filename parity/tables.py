@@ -48,12 +48,23 @@ def explain(check: Check) -> str:
 
 
 def checks_table(title: str, checks: Checks) -> Table:
-    made = table(title, "check", "verdict", "compared", "worst error", "bound", "where", right=("compared", "worst error", "bound"))
+    made = table(
+        title,
+        "check",
+        "verdict",
+        "compared",
+        "worst error",
+        "bound",
+        "where",
+        right=("compared", "worst error", "bound"),
+    )
     for name in CHECKS:
         if name not in checks:
             continue
         check = checks[name]
-        figures = ("", "") if check.worst is None else (number(check.worst.error.relative), bound(check.worst.tolerance))
+        figures = (
+            ("", "") if check.worst is None else (number(check.worst.error.relative), bound(check.worst.tolerance))
+        )
         made.add_row(name, status(check.status), f"{check.compared:,}", *figures, explain(check))
     return made
 

@@ -1,9 +1,9 @@
 """Ranks and metrics from identical weights.
 
-The expected ranks are counted here, in NumPy, from the reference's scores, so that neither engine's evaluation is taken on trust.
-Two scores closer than rounding have no order that means anything: where such an item stands next to the target, the rank may lie
-anywhere in the range that they leave, and those events are counted. Items that are level by construction (their output weights
-are set to zero) are no such case: every tie mode has one right answer for them.
+The expected ranks are counted here, in NumPy, from the reference's scores, so that neither engine's evaluation is
+taken on trust. Two scores closer than rounding have no order that means anything: where such an item stands next to
+the target, the rank may lie anywhere in the range that they leave, and those events are counted. Items that are level
+by construction (their output weights are set to zero) are no such case: every tie mode has one right answer for them.
 """
 
 from typing import Any, NamedTuple
@@ -27,6 +27,8 @@ class Counts(NamedTuple):
     level: np.ndarray
     near: np.ndarray
     listed: np.ndarray  # (P,) bool, whether the target is among the scored items
+    above_noise: np.ndarray  # further above than the noise of the tie-breaking mode
+    within_noise: np.ndarray  # no further away than it
 
 
 class Ranking(NamedTuple):
@@ -46,7 +48,9 @@ def level_items(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def expected_ranking(engine: Engine, params: dict[str, Any], test: pd.DataFrame, dtype: str) -> Ranking:
-    """Rank the events of ``test`` by the scores of ``engine`` as it is; its weights should come from :func:`level_items`."""
+    """Rank the events of ``test`` by the scores of ``engine`` as it is; its weights should come from
+    :func:`level_items`.
+    """
     n = engine.n_items
     some = np.flatnonzero(np.arange(n) % 5 != 1)
     counts = {"all": [], "some": []}
@@ -63,7 +67,9 @@ def expected_ranking(engine: Engine, params: dict[str, Any], test: pd.DataFrame,
     return Ranking(engine.get_weights(), bounds, np.asarray(engine.itemidmap.index)[some])
 
 
-def check_ranking(checks: Checks, wanted: Ranking, engine: Engine, evaluation: Any, test: pd.DataFrame, who: str = "") -> None:
+def check_ranking(
+    checks: Checks, wanted: Ranking, engine: Engine, evaluation: Any, test: pd.DataFrame, who: str = ""
+) -> None:
     """Ranks of every event in every mode over all items and over a list, and the metrics that follow from them."""
     if evaluation is None:
         for name in ("ranks", "metrics"):
@@ -78,7 +84,9 @@ def check_ranking(checks: Checks, wanted: Ranking, engine: Engine, evaluation: A
         check.equal(f"{who}{mode}, {which} items", rank, expected)
         near = int((low != high).sum()) if mode != "tiebreaking" else 0
         if near:
-            check.notes.append(f"{who}{mode}, {which} items: {near} of {len(low)} events have a score closer than rounding")
+            check.notes.append(
+                f"{who}{mode}, {which} items: {near} of {len(low)} events have a score closer than rounding"
+            )
         if mode in ("conservative", "median") and len(rank) == len(low):
             _check_metrics(checks, rank, engine, evaluation, test, listed, f"{who}{mode}, {which} items", mode)
 
@@ -93,8 +101,12 @@ def _check_metrics(checks, rank, engine, evaluation, test, listed, label, mode) 
 
 
 def _known_events(engine: Engine, test: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Item indices of the known test events sorted by (session, time, item), and the first event of each session and the end."""
-    known = test[test["ItemId"].isin(engine.itemidmap.index)].sort_values(["SessionId", "Time", "ItemId"], kind="stable")
+    """Item indices of the known test events sorted by (session, time, item), and the first event of each session and
+    the end.
+    """
+    known = test[test["ItemId"].isin(engine.itemidmap.index)].sort_values(
+        ["SessionId", "Time", "ItemId"], kind="stable"
+    )
     session = known["SessionId"].to_numpy()
     starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
     return engine.itemidmap.index.get_indexer(known["ItemId"]), np.r_[starts, len(known)]
@@ -126,7 +138,9 @@ def _count(scores: np.ndarray, targets: np.ndarray, listed: np.ndarray, dtype: s
     level = (listed % LEVEL_EVERY == 0)[None] & (targets % LEVEL_EVERY == 0)[:, None] & ~is_target
     near = (np.abs(ranked - own) <= slack) & ~is_target & ~level
     above = (ranked > own) & ~near & ~is_target & ~level
-    return Counts(above.sum(1), level.sum(1), near.sum(1), is_target.any(1))
+    noisy = (np.abs(ranked - own) <= slack + NOISE) & ~is_target
+    above_noise = (ranked > own) & ~noisy & ~is_target
+    return Counts(*(part.sum(1) for part in (above, level, near)), is_target.any(1), above_noise.sum(1), noisy.sum(1))
 
 
 def _bounds(c: Counts, mode: str) -> tuple[np.ndarray, np.ndarray]:
@@ -138,5 +152,5 @@ def _bounds(c: Counts, mode: str) -> tuple[np.ndarray, np.ndarray]:
     elif mode == "median":
         low, width = c.above + 0.5 * (c.level + c.listed - 1) + 1.0, c.near
     else:
-        low, width = c.above + 1.0, c.level + c.near
+        low, width = c.above_noise + 1.0, c.within_noise
     return np.maximum(low, 1.0), np.maximum(low + width, 1.0)

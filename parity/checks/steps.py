@@ -1,6 +1,8 @@
-"""Teacher-forced steps: forward, loss, gradients, update. Before each step the engine is set to the reference's state."""
+"""Teacher-forced steps: forward, loss, gradients, update. Before each step the engine is set to the reference's
+state.
+"""
 
-from typing import Iterable
+from typing import Iterable, Iterator
 
 from parity.engine import Engine
 from parity.measure import Checks
@@ -11,8 +13,15 @@ NAMES = ("forward", "loss", "gradients", "update")
 
 def check_steps(checks: Checks, records: Iterable[Record], engine: Engine, tolerance: float) -> None:
     """Compare every step of the reference with the same step of ``engine``, from the same state."""
+    for _ in checked_steps(checks, records, engine, tolerance):
+        pass
+
+
+def checked_steps(checks: Checks, records: Iterable[Record], engine: Engine, tolerance: float) -> Iterator[Record]:
+    """The same, giving each record on once it is compared."""
     for record in records:
         check_step(checks, record, engine, tolerance)
+        yield record
 
 
 def check_step(checks: Checks, record: Record, engine: Engine, tolerance: float) -> None:

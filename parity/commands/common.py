@@ -3,6 +3,7 @@
 import argparse
 
 from parity import engines
+from parity.measure import Checks
 from parity.workers import default_jobs
 
 
@@ -20,10 +21,12 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--jobs", type=_positive, default=default_jobs(), help="processes side by side (default: %(default)s)")
+    parser.add_argument(
+        "--jobs", type=positive, default=default_jobs(), help="processes side by side (default: %(default)s)"
+    )
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     value = int(text) if text.isdigit() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: a whole number of at least 1 is accepted")
@@ -34,3 +37,10 @@ def check_engines(names: list[str]) -> None:
     """Raises ValueError or ImportError for a name that leads to no engine."""
     for name in names:
         engines.named(name)
+
+
+def exit_status(runs: list[Checks]) -> int:
+    """0: everything held. 1: something failed. 3: nothing failed, but some runs were not covered at all."""
+    if any(checks.failed for checks in runs):
+        return 1
+    return 0 if all(checks.held for checks in runs) else 3

@@ -13,7 +13,9 @@ from parity.workers import run_all
 
 def add(commands) -> None:
     parser = commands.add_parser("golden", help="replay recorded runs of the published program", description=__doc__)
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="recordings or folders of them (default: those shipped)")
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="recordings or folders of them (default: those shipped)"
+    )
     common.add_engines(parser, "original and keras")
     common.add_device(parser)
     common.add_jobs(parser)
@@ -44,18 +46,20 @@ def execute(options: argparse.Namespace) -> int:
             progress.advance(bar)
     console.print(_table(tasks, results))
     for (path, name, _), (checks, _) in zip(tasks, results):
-        if not checks.held:
+        if checks.failed:
             console.print(tables.checks_table(f"{path.stem}, {name}", checks))
     print(_summary(tasks, results), flush=True)  # one line, whatever the width
-    return 0 if all(checks.held for checks, _ in results) else 1
+    return common.exit_status([checks for checks, _ in results])
 
 
 def _table(tasks, results):
     right = ("compared", "worst error", "bound")
-    made = tables.table("Recorded reference runs", "recording", "dtype", "engine", "verdict", *right, "where", right=right)
+    made = tables.table(
+        "Recorded reference runs", "recording", "dtype", "engine", "verdict", *right, "where", right=right
+    )
     for (path, name, _), (checks, dtype) in zip(tasks, results):
-        verdict, where = ("held" if checks.held else "failed"), ""
-        figures = ("", "")
+        verdict, figures = checks.status, ("", "")
+        where = "; ".join(dict.fromkeys(reason for check in checks.values() for reason in check.not_covered))
         if checks.worst:
             check, comparison = checks.worst
             figures = tables.number(comparison.error.relative), tables.bound(comparison.tolerance)
@@ -68,9 +72,15 @@ def _summary(tasks, results) -> str:
     files, names = {path for path, *_ in tasks}, dict.fromkeys(name for _, name, _ in tasks)
     checks = [check for found, _ in results for check in found.values()]
     count = {status: sum(check.status == status for check in checks) for status in ("held", "failed", "not covered")}
+    whole = {status: sum(found.status == status for found, _ in results) for status in count}
     compared = sum(check.compared for check in checks)
     parts = [
         f"golden: {len(files)} files, engines {', '.join(names)}",
+        *(
+            f"{n} of {len(results)} replays {status}"
+            for status in ("held", "failed", "not covered")
+            if (n := whole[status])
+        ),
         f"{len(checks)} checks ({count['held']} held, {count['failed']} failed, {count['not covered']} not covered)",
         f"{compared:,} comparisons",
     ]

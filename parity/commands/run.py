@@ -1,0 +1,128 @@
+"""``python -m parity run``: engines beside each other, check by check."""
+
+import argparse
+import shlex
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from parity import data, engines, settings, tables
+from parity.commands import common
+from parity.compare import MODES, Result, compare
+from parity.scenario import Scenario
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="compare engines on data",
+        description="Compares engines check by check. The first engine is the reference of the others. Exit status "
+        "0 only if every check held; what an engine does not support is reported as not covered.",
+    )
+    common.add_engines(parser, "original and keras")
+    parser.add_argument(
+        "--config",
+        action="append",
+        metavar="NAME",
+        help=f"{', '.join(settings.RSC15)}, all, or a file of name=value lines; may be repeated (default: all)",
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of every config")
+    parser.add_argument("--train", type=Path, help="tab-separated training events (default: embedded synthetic data)")
+    parser.add_argument("--test", type=Path, help="tab-separated test events; goes with --train")
+    parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="default: %(default)s")
+    common.add_device(parser)
+    parser.add_argument(
+        "--steps", type=common.positive, default=30, help="training steps compared (default: %(default)s)"
+    )
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--teacher-forced", action="store_true", help="only steps from the reference's state")
+    only.add_argument("--free-running", action="store_true", help="only steps from a common start")
+    parser.add_argument("--seed", type=int, default=42, help="of weights, samples and orders (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=1, help="of the full runs; 0 for none (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where report.json and report.html are written")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    began, clock = datetime.now(timezone.utc), time.monotonic()
+    names = options.engine or ["original", "keras"]
+    scenarios = _scenarios(options)
+    if len(names) < 2:
+        raise ValueError(f"--engine {names[0]}: two or more are needed, the first is the reference of the others")
+    device, remark = engines.choose_device(options.device, names)
+    determinism = engines.make_deterministic(names, device)
+    specs = [engines.for_device(engines.named(name), device) for name in names]
+    modes = MODES[:1] if options.teacher_forced else MODES[1:] if options.free_running else MODES
+    console, results = tables.console(), []
+    console.print(
+        f"reference {names[0]}, device {device} ({remark}), {options.dtype}, data: {scenarios[0].dataset.title}"
+    )
+    for scenario in scenarios:
+        for candidate in specs[1:]:
+            with console.status(scenario.name) as status:
+                result = compare(
+                    scenario, specs[0], candidate, modes, options.steps, options.epochs,
+                    lambda what: status.update(f"{scenario.name}, {candidate.name}: {what}"),
+                )  # fmt: skip
+            results.append(result)
+            print_result(console, result)
+    if options.out:
+        from parity import report
+
+        made = report.build(
+            results,
+            command=shlex.join(["python", "-m", "parity", *sys.argv[1:]]),
+            started=began,
+            seconds=time.monotonic() - clock,
+            device={"asked": options.device, "used": device, "remark": remark},
+            determinism=determinism,
+        )
+        report.write(made, options.out)
+        console.print(f"report: {options.out / 'report.json'}, {options.out / 'report.html'}")
+    print(_summary(results), flush=True)
+    return common.exit_status([result.checks for result in results])
+
+
+def _scenarios(options: argparse.Namespace) -> list[Scenario]:
+    chosen = settings.choose(options.config or ["all"])
+    changed = dict(settings.parse_pair(text) for text in options.set)
+    if (options.train is None) != (options.test is None):
+        raise ValueError("--train and --test go together: both or neither")
+    for name in ("seed", "epochs"):
+        if getattr(options, name) < 0:
+            raise ValueError(f"--{name} {getattr(options, name)}: a number of at least 0 is accepted")
+    dataset = data.from_files(options.train, options.test) if options.train else data.embedded(2500, 400, 400)
+    return [Scenario(name, params | changed, dataset, options.dtype, options.seed) for name, params in chosen.items()]
+
+
+def print_result(console, result: Result) -> None:
+    title = f"{result.scenario.name}: {result.candidate} against {result.reference}, {result.scenario.dtype}"
+    console.print(tables.checks_table(title, result.checks))
+    for name, where in result.devices.items():
+        console.print(f"{name} computed on: {where}")
+    if result.training:
+        made = tables.table(
+            "After full runs",
+            "engine",
+            "loss by epoch",
+            *(f"{m}@{N}" for N in (1, 5, 10, 20) for m in ("Recall", "MRR")),
+        )
+        for name, trained in result.training.items():
+            losses = ", ".join(f"{loss:.4f}" for loss in trained.losses)
+            made.add_row(name, losses, *(f"{value:.4f}" for N in (1, 5, 10, 20) for value in trained.metrics[N]))
+        console.print(made)
+    notes = list(dict.fromkeys(note for check in result.checks.values() for note in check.notes))
+    for note in notes:
+        console.print(f"note: {note}")
+
+
+def _summary(results: list[Result]) -> str:
+    checks = [check for result in results for check in result.checks.values()]
+    count = {status: sum(check.status == status for check in checks) for status in ("held", "failed", "not covered")}
+    failed = [f"{r.scenario.name}/{r.candidate}: {c.name}" for r in results for c in r.checks.failed]
+    return (
+        f"run: {len(results)} comparisons of engines, {len(checks)} checks: {count['held']} held, "
+        f"{count['failed']} failed, {count['not covered']} not covered"
+        + (f"; failed: {'; '.join(failed)}" if failed else "")
+    )
