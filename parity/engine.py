@@ -66,19 +66,13 @@ class Engine(Protocol):
     def __init__(self, **params: Any) -> None: ...
 
     def build(self, n_items: int) -> None:
-        """Draw the initial weights for ``n_items`` items; clear optimizer and hidden states. Restarts both random
-        streams.
-        """
+        """Draw the initial weights for ``n_items`` items, clear all states, restart both random streams."""
 
     def prepare(self, data: pd.DataFrame, sample_store: int = 10_000_000) -> None:
-        """All that ``fit`` does before its first step: item map, session order, weights, first store of negative
-        samples.
-        """
+        """All that ``fit`` does before its first step: item map, session order, weights, first negative samples."""
 
     def batches(self) -> Iterator[Batch]:
-        """The batches of the next epoch over the prepared data, samples included, drawn from the engine's random
-        stream.
-        """
+        """The batches of the next epoch over the prepared data, samples drawn from the engine's random stream."""
 
     def get_weights(self) -> dict[str, np.ndarray]: ...
 
@@ -96,9 +90,7 @@ class Engine(Protocol):
         """Set the training hidden state; its number of rows is the number of lanes of the next step."""
 
     def dropout_sites(self) -> list[tuple[str, int, float]]:
-        """(name, width, retain probability) of each dropout site in graph order: ``embed``, then ``hidden0``,
-        ``hidden1``, ...
-        """
+        """(name, width, retain probability) of each dropout site: ``embed``, then ``hidden0``, ``hidden1``, ..."""
 
     def draw_masks(self, M: int) -> list[np.ndarray]:
         """The next masks of the engine's dropout stream: one (M, width) bool array a site, true = kept."""

@@ -38,9 +38,7 @@ class EngineSpec:
     def create(
         self, params: dict[str, Any], dtype: str = "float64", seed: int = 42, dropout_seed: int = 12345
     ) -> Engine:
-        """An engine with the constructor options ``params``. Raises NotImplementedError for an option that it does
-        not support.
-        """
+        """An engine of these options. Raises NotImplementedError for one that it does not support."""
         return self.cls(**params, **self.options, dtype=dtype, seed=seed, dropout_seed=dropout_seed)
 
     def with_options(self, **options: Any) -> "EngineSpec":
@@ -71,9 +69,7 @@ def named(name: str) -> EngineSpec:
 
 
 def _evaluation_of(cls: type) -> Any:
-    """``cls.evaluation``, or the module ``evaluation`` of the package that the class is in; None where neither is
-    there.
-    """
+    """``cls.evaluation``, or the module ``evaluation`` of the class's package; None where neither is there."""
     if hasattr(cls, "evaluation"):
         return cls.evaluation
     package = cls.__module__.rpartition(".")[0]
@@ -86,9 +82,7 @@ def _evaluation_of(cls: type) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within, nothing reaches the standard error: TensorFlow's C++ greets there before any setting of its own is
-    read.
-    """
+    """Within, nothing reaches the standard error, where TensorFlow's C++ greets before it reads any setting."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:

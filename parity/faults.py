@@ -29,9 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """name: what is wrong. check: the check that has to catch it. setting: of :data:`SETTINGS`. own: not from the
-    study.
-    """
+    """What is wrong, the check that has to catch it, its setting of :data:`SETTINGS`, whether it is our own."""
 
     name: str
     check: str
@@ -412,9 +410,7 @@ def _():
 
 
 def _gru_with(equations):
-    """A patch of the GRU: ``equations(gru, v, H, sigmoid)`` gives the new state from v = x·Wx + Bh (M, 3*L) and H
-    (M, L).
-    """
+    """A patch of the GRU: ``equations(gru, v, H, sigmoid)`` gives the new state; v = x·Wx + Bh (M, 3*L), H (M, L)."""
     from keras import ops
 
     from keras_port.layers import SessionGRU

@@ -2,24 +2,19 @@
 
 A recording is one ``.npz`` file of arrays, without pickles:
 
-=============================== =====================================================================================
-key                             content
-=============================== =====================================================================================
-``spec``                        JSON: constructor ``params``, ``sample_store``, ``dtype``, ``columns``, ``keep``
-``train/session``, ``/item``, ``/time``; ``test/...``  the two frames, rows as given to fit and to evaluation
-``itemidmap``                   item ids in index order
-``init/NAME``                   weights before the first step
-``stepKKK/X``, ``/Y``, ``/R``, ``/cost``  every step's input ids, scored ids, ends of sessions, cost
-``stepKKK/maskJ``               mask of the J-th dropout site, true = kept
-``stepKKK/HJ``, ``/HnextJ``     hidden state before and after; like the next three, in the steps of ``keep`` only
-``stepKKK/grad_rows/NAME``      gradient per occurrence of a row tensor, before the cap
-``stepKKK/grad/NAME``           gradient of a dense tensor, before the cap
-``stepKKK/after/NAME``          weights after the step
-``n_steps``, ``epoch_loss``, ``final/NAME``  steps in all, losses (6 digits), last weights
-``eval/WHAT/MODE/N``            (Recall@N, MRR@N): ``all`` and ``subset`` (of ``eval/items``) by evaluate_gpu,
-``sessions_batch``
-``predictJ/...``                successive calls of predict_next_batch with batch=2: session_ids, input_item_ids, scores
-=============================== =====================================================================================
+* ``spec``: JSON: constructor ``params``, ``sample_store``, ``dtype``, ``columns``, ``keep``
+* ``train/session``, ``/item``, ``/time``; ``test/...``: the two frames, rows as given to fit and to evaluation
+* ``itemidmap``: item ids in index order
+* ``init/NAME``: weights before the first step
+* ``stepKKK/X``, ``/Y``, ``/R``, ``/cost``: every step's input ids, scored ids, ends of sessions, cost
+* ``stepKKK/maskJ``: mask of the J-th dropout site, true = kept
+* ``stepKKK/HJ``, ``/HnextJ``: hidden state before and after; like the next three, in the steps of ``keep`` only
+* ``stepKKK/grad_rows/NAME``: gradient per occurrence of a row tensor, before the cap
+* ``stepKKK/grad/NAME``: gradient of a dense tensor, before the cap
+* ``stepKKK/after/NAME``: weights after the step
+* ``n_steps``, ``epoch_loss``, ``final/NAME``: steps in all, losses (6 digits), last weights
+* ``eval/WHAT/MODE/N``: (Recall@N, MRR@N); WHAT: ``all``, ``subset`` (``eval/items``), ``sessions_batch``
+* ``predictJ/...``: successive calls of predict_next_batch with batch=2: session_ids, input_item_ids, scores
 """
 
 import json
@@ -84,9 +79,7 @@ class Recording:
 
 
 def find(paths: list[Path]) -> list[Path]:
-    """The recordings at ``paths``, folders included; the shipped ones for an empty list. Raises FileNotFoundError
-    for none.
-    """
+    """The recordings at ``paths``, folders included; by default the shipped ones. FileNotFoundError for none."""
     found = []
     for path in paths or [SHIPPED]:
         inside = sorted(path.glob("*.npz")) if path.is_dir() else [path] if path.is_file() else []
@@ -97,9 +90,7 @@ def find(paths: list[Path]) -> list[Path]:
 
 
 def replay(recording: Recording, spec: EngineSpec) -> Checks:
-    """Run ``spec``'s engine from its seeds as it was recorded, free-running, and compare everything that was
-    recorded.
-    """
+    """Run an engine from its seeds as it was recorded, free-running, and compare all that was recorded."""
     checks = Checks()
     checks.attempt(ALL, _replay, recording, spec)
     return checks

@@ -34,9 +34,7 @@ FORCED = {"float64": 1e-10, "float32": 1e-5}
 
 
 class Error(NamedTuple):
-    """Of an array a against b: ||a - b|| / max(||b||, tiny), and the largest |a - b|. Infinite where shapes or NaNs
-    differ.
-    """
+    """||a - b|| / max(||b||, tiny) of arrays, and the largest |a - b|; infinite where shapes or NaNs differ."""
 
     relative: float
     absolute: float
@@ -57,9 +55,7 @@ def error(found: Any, wanted: Any) -> Error:
 
 
 def mismatch(found: Any, wanted: Any) -> Error:
-    """For arrays that must be equal: the share of entries that are not (1 where shapes differ), and the largest
-    difference.
-    """
+    """For arrays that must be equal: the share of entries that differ (1 for another shape), the largest difference."""
     a, b = np.asarray(found), np.asarray(wanted)
     if a.shape != b.shape:
         return Error(1.0, math.inf)

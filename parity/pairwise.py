@@ -46,9 +46,7 @@ def design(
 
 
 def _grow(pair, factors, values, times, allowed, rng) -> Config:
-    """A configuration around ``pair``: the other factors in random order, each with the value that makes the rarest
-    pairs.
-    """
+    """A configuration around ``pair``: factor by factor in random order, the value that makes the rarest pairs."""
     config = {name: values[name, text] for name, text in pair}
     place = {name: at for at, name in enumerate(factors)}
     for name in map(str, rng.permutation([name for name in factors if name not in config])):

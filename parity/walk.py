@@ -45,9 +45,7 @@ def reset_hidden(engine: Engine, params: dict[str, Any]) -> None:
 
 
 def lanes_in_step(engine: Engine, params: dict[str, Any], epochs: int = 1) -> Iterator[Batch]:
-    """The batches of ``epochs`` epochs, the engine's hidden state zeroed or cut to the lanes of each before it is
-    given out.
-    """
+    """The batches of some epochs, the hidden state zeroed, or cut to the lanes of each, before it is given out."""
     for _ in range(epochs):
         lanes = np.arange(params.get("batch_size", 32))
         reset_hidden(engine, params)

@@ -101,9 +101,7 @@ def _check_metrics(checks, rank, engine, evaluation, test, listed, label, mode) 
 
 
 def _known_events(engine: Engine, test: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Item indices of the known test events sorted by (session, time, item), and the first event of each session and
-    the end.
-    """
+    """Item indices of the known test events by (session, time, item); where each session begins, and the end."""
     known = test[test["ItemId"].isin(engine.itemidmap.index)].sort_values(
         ["SessionId", "Time", "ItemId"], kind="stable"
     )

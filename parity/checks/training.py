@@ -40,9 +40,7 @@ def train(spec: EngineSpec, scenario: Scenario) -> Training:
 
 
 def check_training(checks: Checks, wanted: Training, found: Training, weights_tolerance: float | None = None) -> None:
-    """Losses (relative) and metrics (absolute). weights_tolerance: also the final weights, for runs tame enough for
-    it.
-    """
+    """Losses (relative) and metrics (absolute); within ``weights_tolerance``, if given, the last weights too."""
     check = checks["training"]
     check.close("loss by epoch", found.losses, wanted.losses, LOSS_TOLERANCE)
     for at, what in enumerate(("Recall@20", "MRR@20")):

@@ -20,9 +20,7 @@ class Line(NamedTuple):
 def figure(
     title: str, lines: Sequence[Line], x_label: str, y_label: str, logarithmic: bool = False, bound: float | None = None
 ) -> str:
-    """An SVG of ``lines``. logarithmic: of the y axis, on which points of 0 stand at the lower edge. bound: a level
-    to draw.
-    """
+    """An SVG of ``lines``. On a logarithmic y axis 0 stands at the lower edge. bound: a level to draw."""
     points = [point for line in lines for point in line.points if math.isfinite(point[1])]
     if not points:
         return ""
