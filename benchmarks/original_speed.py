@@ -1,11 +1,13 @@
 """How fast original/ trains, against the plain graph, in pairs.
 
-    python -m benchmarks.original_speed --train TRAIN.txt            steps/s: plain graph, C mode and JAX mode, as ratios
-    python -m benchmarks.original_speed --train TRAIN.txt --cold     seconds from a cold start to the first step as well
-    python -m benchmarks.original_speed --items 37483 1000000        time and memory of a step by the number of items
+    python -m benchmarks.original_speed --train TRAIN.txt            steps/s: plain graph, C mode and JAX mode, as
+    ratios python -m benchmarks.original_speed --train TRAIN.txt --cold     seconds from a cold start to the first step
+    as well python -m benchmarks.original_speed --items 37483 1000000        time and memory of a step by the number of
+    items
 
-Every contender runs in a process of its own with its model compiled and warm. They take turns, a block of steps each, over and over, so
-that a machine whose speed drifts slows all of them alike; the ratios are taken block by block and their median is printed.
+Every contender runs in a process of its own with its model compiled and warm. They take turns, a block of steps each,
+over and over, so that a machine whose speed drifts slows all of them alike; the ratios are taken block by block and
+their median is printed.
 """
 
 import argparse
@@ -20,9 +22,17 @@ from rich.console import Console
 from rich.table import Table
 
 SETTINGS = {
-    "bpr-max": dict(loss="bpr-max", final_act="elu-0.5", learning_rate=0.2, momentum=0.3, n_sample=2048, sample_alpha=0),
+    "bpr-max": dict(
+        loss="bpr-max", final_act="elu-0.5", learning_rate=0.2, momentum=0.3, n_sample=2048, sample_alpha=0
+    ),
     "cross-entropy": dict(
-        loss="cross-entropy", final_act="softmax", learning_rate=0.1, momentum=0.7, n_sample=2048, sample_alpha=0, dropout_p_hidden=0.3
+        loss="cross-entropy",
+        final_act="softmax",
+        learning_rate=0.1,
+        momentum=0.7,
+        n_sample=2048,
+        sample_alpha=0,
+        dropout_p_hidden=0.3,
     ),
 }
 SPEC = {"bpr-max": "setting 1, bpr-max", "cross-entropy": "setting 3, cross-entropy"}
@@ -141,7 +151,9 @@ def against_plain(arguments, console):
         n_items, batches = batches_of(arguments.train, config, 400)
         contenders = [Contender(name, config, n_items, batches, cold=arguments.cold) for name in names]
         times = compare(contenders, arguments.rounds, arguments.steps)
-        table = Table(title=f"{SPEC[config]}, n = {n_items:,}, float32, {arguments.rounds} rounds of {arguments.steps} steps")
+        table = Table(
+            title=f"{SPEC[config]}, n = {n_items:,}, float32, {arguments.rounds} rounds of {arguments.steps} steps"
+        )
         for column in ("contender", "steps/s (median)", "times plain: median", "min to max", "start to first step, s"):
             table.add_column(column, justify="left" if column == "contender" else "right")
         for i, (name, contender) in enumerate(zip(names, contenders)):
@@ -159,7 +171,9 @@ def against_plain(arguments, console):
 
 def by_items(arguments, console):
     names = arguments.modes
-    table = Table(title=f"{SPEC['bpr-max']}: a step by the number of items, {arguments.rounds} rounds of {arguments.steps} steps")
+    table = Table(
+        title=f"{SPEC['bpr-max']}: a step by the number of items, {arguments.rounds} rounds of {arguments.steps} steps"
+    )
     for column in ("items", "contender", "ms/step (median)", "peak memory, GiB", "weights and optimizer state, GiB"):
         table.add_column(column, justify="left" if column == "contender" else "right")
     for n_items in arguments.items:
@@ -168,7 +182,9 @@ def by_items(arguments, console):
             contender = Contender(name, "bpr-max", n_items, batches)
             times = compare([contender], arguments.rounds, arguments.steps)
             state = 3 * 4 * (n_items * (300 + 100 + 1)) / 2**30
-            table.add_row(f"{n_items:,}", name, f"{np.median(times) * 1e3:.2f}", f"{contender.stop():.2f}", f"{state:.2f}")
+            table.add_row(
+                f"{n_items:,}", name, f"{np.median(times) * 1e3:.2f}", f"{contender.stop():.2f}", f"{state:.2f}"
+            )
     console.print(table)
 
 

@@ -1,7 +1,7 @@
 """The yardstick of original/'s speed: the formulas as they stand, in one Aesara function with Aesara's default flags.
 
-Nothing here is tuned: every tensor is one expression, the dropout is drawn in the graph, updates are handed to Aesara as they are
-written, no BLAS library is linked. ``benchmarks/original_speed.py`` times this against original/ in pairs.
+Nothing here is tuned: every tensor is one expression, the dropout is drawn in the graph, updates are handed to Aesara
+as they are written, no BLAS library is linked. ``benchmarks/original_speed.py`` times this against original/ in pairs.
 """
 
 import numpy as np

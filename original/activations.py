@@ -50,7 +50,9 @@ _PLAIN = {"linear": linear, "relu": relu, "tanh": at.tanh}
 
 
 def parse(name, softmaxes=False):
-    """Split an activation's name into its kind and constants: ``'selu-1-1.67'`` -> ``('selu', [1.0, 1.67])``, None if unknown."""
+    """Split an activation's name into its kind and constants: ``'selu-1-1.67'`` -> ``('selu', [1.0, 1.67])``, None if
+    unknown.
+    """
     if not isinstance(name, str):
         return None
     if name in _PLAIN or (softmaxes and name in ("softmax", "softmax_logit")):

@@ -1,7 +1,7 @@
 """How a graph is compiled: to C or through JAX, with which BLAS, in which float type, on which device.
 
-This module is the first to import Aesara, which looks for a BLAS library while it is imported. What a user has set himself, by
-``AESARA_FLAGS`` or ``.aesararc``, is left alone.
+This module is the first to import Aesara, which looks for a BLAS library while it is imported. What a user has set
+himself, by ``AESARA_FLAGS`` or ``.aesararc``, is left alone.
 """
 
 import ctypes
@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 
 
 def _find_openblas():
-    """(linker flags, name) of an OpenBLAS with the plain names (``sgemm_``): SciPy's own, or the system's; ("", None) if there is none."""
+    """(linker flags, name) of an OpenBLAS with the plain names (``sgemm_``): SciPy's own, or the system's; ("", None)
+    if there is none.
+    """
     scipy = importlib.util.find_spec("scipy")
     for library in sorted(Path(scipy.origin).parent.with_name("scipy.libs").glob("libopenblas*.so")) if scipy else []:
         if hasattr(ctypes.CDLL(str(library)), "sgemm_"):
@@ -30,7 +32,9 @@ def _find_openblas():
 
 
 def _import_aesara():
-    """Import Aesara with a BLAS, so that it neither searches for one nor warns that it found none. Returns the module and BLAS's name."""
+    """Import Aesara with a BLAS, so that it neither searches for one nor warns that it found none. Returns the module
+    and BLAS's name.
+    """
     settings = [os.environ.get("AESARA_FLAGS", "")]
     for rc in os.environ.get("AESARARC", "~/.aesararc").split(os.pathsep):
         path = Path(rc).expanduser()
@@ -61,14 +65,15 @@ aesara, BLAS = _import_aesara()
 from aesara.compile.mode import Mode  # noqa: E402
 from aesara.graph.rewriting.db import RewriteDatabaseQuery  # noqa: E402
 
-from original.elementwise import FLAT  # noqa: E402
 from original.compilation import ParallelVMLinker, precompile_headers  # noqa: E402
+from original.elementwise import FLAT  # noqa: E402
 
 
 def c_mode():
     """Aesara's mode for compiled C, quicker to compile and to run.
 
-    Intermediate results keep their memory from step to step. e^x - 1 is left as it is written: expm1 has no vector version.
+    Intermediate results keep their memory from step to step. e^x - 1 is left as it is written: expm1 has no vector
+    version.
     """
     precompile_headers()
     rewrites = RewriteDatabaseQuery(include=["fast_run", FLAT], exclude=["local_expm1", "inplace_elemwise_optimizer"])
@@ -104,14 +109,19 @@ class CBackend:
     def loop(self, inputs, cost, updates):
         """Compile a step; a call takes a list of steps' inputs and gives their costs (steps,)."""
         function = self.function(inputs, [cost], updates)
-        return lambda steps: np.array([function(*step)[0] for step in steps])
+
+        def call(steps):
+            return np.array([function(*step)[0] for step in steps])
+
+        call.function = function
+        return call
 
 
 class JaxBackend:
     """Aesara's graphs through JAX, compiled by XLA for the CPU or a GPU. Shapes are fixed when a graph is built.
 
-    Aesara's own JAX linker makes new arrays for what a function updates. Here Aesara only translates the graph; it is compiled so that
-    XLA may reuse the old arrays' memory, without which every step would copy every item tensor.
+    Aesara's own JAX linker makes new arrays for what a function updates. Here Aesara only translates the graph; it is
+    compiled so that XLA may reuse the old arrays' memory, without which every step would copy every item tensor.
     """
 
     fixed_shapes = True
@@ -127,9 +137,8 @@ class JaxBackend:
         self.dtype = dtype
         self.device = self._choose(jax, device)
         self.mode = aesara.compile.mode.get_mode("JAX")
-        self.description = (
-            f"Aesara {aesara.__version__}, JAX {jax.__version__} on {self.device.platform} ({self.device.device_kind}), {dtype}"
-        )
+        device = f"{self.device.platform} ({self.device.device_kind})"
+        self.description = f"Aesara {aesara.__version__}, JAX {jax.__version__} on {device}, {dtype}"
 
     @staticmethod
     def _choose(jax, device):
@@ -149,7 +158,9 @@ class JaxBackend:
         variable.set_value(np.array(value, self.dtype), borrow=True)
 
     def _translate(self, inputs, outputs, updates):
-        """``pure(changing, constant, arguments) -> (results, changed)`` in JAX, and the shared variables behind the first two."""
+        """``pure(changing, constant, arguments) -> (results, changed)`` in JAX, and the shared variables behind the
+        first two.
+        """
         from aesara.link.jax.dispatch import jax_funcify
 
         maker = aesara.function(inputs, outputs, updates=updates, mode=self.mode, on_unused_input="ignore").maker
@@ -177,7 +188,9 @@ class JaxBackend:
 
     def _runner(self, compiled, changing, constant):
         def run(*arguments):
-            results, changed = compiled([self._value(v) for v in changing], [self._value(v) for v in constant], *arguments)
+            results, changed = compiled(
+                [self._value(v) for v in changing], [self._value(v) for v in constant], *arguments
+            )
             for variable, value in zip(changing, changed):
                 variable.container.storage[0] = value
             return results
@@ -193,7 +206,9 @@ class JaxBackend:
         return lambda *arguments: [np.asarray(result) for result in run(arguments)]
 
     def loop(self, inputs, cost, updates):
-        """Compile a step inside a loop, at the first call; a call takes up to ``steps_a_call`` steps' inputs and gives their costs."""
+        """Compile a step inside a loop, at the first call; a call takes up to ``steps_a_call`` steps' inputs and gives
+        their costs.
+        """
         import jax
         import jax.numpy as jnp
 
@@ -202,7 +217,9 @@ class JaxBackend:
         def loop(state, constant_values, count, stacked):
             def body(i, carry):
                 costs, state = carry
-                (cost,), state = pure(state, constant_values, [jax.lax.dynamic_index_in_dim(x, i, keepdims=False) for x in stacked])
+                (cost,), state = pure(
+                    state, constant_values, [jax.lax.dynamic_index_in_dim(x, i, keepdims=False) for x in stacked]
+                )
                 return costs.at[i].set(cost), state
 
             return jax.lax.fori_loop(0, count, body, (jnp.zeros(self.steps_a_call, self.dtype), state))
@@ -234,7 +251,8 @@ DEVICES = ("auto", "cpu", "gpu")
 
 
 def make(name="c", dtype="float32", device="auto"):
-    """The backend ``name`` (``'c'`` or ``'jax'``) for graphs of ``dtype`` on ``device`` (``'auto'``, ``'cpu'`` or ``'gpu'``).
+    """The backend ``name`` (``'c'`` or ``'jax'``) for graphs of ``dtype`` on ``device`` (``'auto'``, ``'cpu'`` or
+    ``'gpu'``).
 
     Raises ValueError for a GPU with C, ImportError where JAX is not installed, RuntimeError where JAX sees no GPU.
     """

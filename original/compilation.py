@@ -1,8 +1,9 @@
 """A quick cold start: compile the C modules of a graph side by side, with their headers compiled beforehand.
 
-Aesara compiles one small C++ module an operation, one after the other, and most of a module's time goes into reading the same
-headers. Here the headers are compiled once (a precompiled header in Aesara's compile directory), and a graph's missing modules
-are compiled on all cores before Aesara asks for them; it then finds each one ready. Aesara's own cache works as ever.
+Aesara compiles one small C++ module an operation, one after the other, and most of a module's time goes into reading
+the same headers. Here the headers are compiled once (a precompiled header in Aesara's compile directory), and a graph's
+missing modules are compiled on all cores before Aesara asks for them; it then finds each one ready. Aesara's own cache
+works as ever.
 """
 
 import logging
@@ -16,9 +17,9 @@ from unittest import mock
 
 import aesara
 from aesara.graph.fg import FunctionGraph
+from aesara.graph.utils import MethodNotDefined
 from aesara.link.c.basic import CLinker, get_module_cache
 from aesara.link.c.cmodule import GCC_compiler, dlimport, get_lib_extension, get_module_hash, std_include_dirs
-from aesara.graph.utils import MethodNotDefined
 from aesara.link.c.exceptions import CompileError
 from aesara.link.vm import VMLinker
 
@@ -39,7 +40,8 @@ _HEADERS = """#include <Python.h>
 def precompile_headers():
     """Compile the headers once for this compiler and its flags, and have every later module use them.
 
-    GCC takes a precompiled header only where it fits; where it does not, modules include the plain headers: slower, never wrong.
+    GCC takes a precompiled header only where it fits; where it does not, modules include the plain headers: slower,
+    never wrong.
     """
     header = Path(aesara.config.compiledir) / "gru4rec_headers" / "headers.h"
     # Without debug information, and free to compute both sides of a choice, which vector code does.
@@ -57,7 +59,18 @@ def precompile_headers():
     flags = CLinker().accept(FunctionGraph([x], [aesara.scalar.sqr(x)], clone=False)).compile_args()
     flags = [flag for flag in flags if flag not in ("-include", str(header))]
     includes = [f"-I{folder}" for folder in std_include_dirs()]
-    command = [aesara.config.cxx, "-g", *flags, *includes, "-fvisibility=hidden", "-x", "c++-header", str(header), "-o", str(mine)]
+    command = [
+        aesara.config.cxx,
+        "-g",
+        *flags,
+        *includes,
+        "-fvisibility=hidden",
+        "-x",
+        "c++-header",
+        str(header),
+        "-o",
+        str(mine),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         log.debug("no precompiled header: %s", done.stderr)
@@ -90,7 +103,9 @@ class ParallelVMLinker(VMLinker):
 
 
 def _compile_missing(nodes, folder):
-    """Compile the modules of ``nodes`` that the cache lacks. Returns ``{source: shared library}``; what fails is left to Aesara."""
+    """Compile the modules of ``nodes`` that the cache lacks. Returns ``{source: shared library}``; what fails is left
+    to Aesara.
+    """
     cache, jobs = get_module_cache(), {}
     for node in nodes:
         try:
@@ -124,5 +139,7 @@ def _compile_missing(nodes, folder):
     if not jobs:
         return {}
     log.info("compiling %d C modules", len(jobs))
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) as pool:
+    with ThreadPoolExecutor(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    ) as pool:
         return {source: library for source, library in pool.map(compile_module, enumerate(jobs.items())) if library}

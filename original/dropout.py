@@ -13,7 +13,9 @@ with warnings.catch_warnings():
 
 
 class DropoutMasks:
-    """The masks of ``sites`` [(name, width, retain probability), ...]: each site has a stream of its own, in graph order."""
+    """The masks of ``sites`` [(name, width, retain probability), ...]: each site has a stream of its own, in graph
+    order.
+    """
 
     def __init__(self, sites, seed, dtype, mode):
         self.sites = sites

@@ -1,9 +1,9 @@
 """Elementwise operations in C code that a compiler can vectorise.
 
-Aesara writes an elementwise operation on matrices of unknown size as a loop over strided elements, some thousand lines with all its cases,
-and one broadcast scalar is enough to keep it from the vector units. Here it is a short loop over the elements of a row, with what is
-constant along the row kept out of it; strided inputs take a plain loop. Where glibc has vector versions of exp and its kin, the
-compiler is told of them.
+Aesara writes an elementwise operation on matrices of unknown size as a loop over strided elements, some thousand lines
+with all its cases, and one broadcast scalar is enough to keep it from the vector units. Here it is a short loop over
+the elements of a row, with what is constant along the row kept out of it; strided inputs take a plain loop. Where glibc
+has vector versions of exp and its kin, the compiler is told of them.
 """
 
 from aesara.compile import optdb
@@ -12,8 +12,8 @@ from aesara.tensor.elemwise import Elemwise
 
 FLAT = "gru4rec_flat_elementwise"
 
-# glibc's vector functions are declared for -ffast-math only, which would also change sums and NaNs; they are within 4 units in the
-# last place either way.
+# glibc's vector functions are declared for -ffast-math only, which would also change sums and NaNs; they are within 4
+# units in the last place either way.
 _VECTOR_FUNCTIONS = """
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 extern "C" {
@@ -50,6 +50,7 @@ class FlatElemwise(Elemwise):
             return "\n".join(template.format(i=i, type=types[i]) for i in chosen)
 
         columnwise = [i for i in numbers if whole[i]]
+        steady = [i for i in numbers if not whole[i]]
         task = self.scalar_op.c_code(
             node.tag.fake_node, f"{nodename}_scalar_", [f"x{i}" for i in numbers], ["y"], {"fail": "return 1;"}
         )
@@ -63,7 +64,7 @@ class FlatElemwise(Elemwise):
                 if (flat) {{
                     {ctype} *o = ({ctype}*)(out + i * row);
                     {lines("const {type} *p{i} = (const {type}*)(in{i} + i * row{i});", columnwise)}
-                    {lines("const {type} x{i} = *(const {type}*)(in{i} + i * row{i});", [i for i in numbers if not whole[i]])}
+                    {lines("const {type} x{i} = *(const {type}*)(in{i} + i * row{i});", steady)}
                     #pragma GCC ivdep
                     for (npy_intp j = 0; j < columns; ++j) {{
                         {lines("const {type} x{i} = p{i}[j];", columnwise)}
@@ -109,7 +110,8 @@ class FlatElemwise(Elemwise):
             reused = inames[self.inplace_pattern[0]]
             obtain = f"""
             if ({out} != {reused}) {{ Py_XDECREF({out}); {out} = {reused}; Py_INCREF({out}); }}
-            if (!({fits})) {{ PyErr_SetString(PyExc_ValueError, "elementwise operation in place: the result is larger"); {fail} }}"""
+            if (!({fits})) {{ PyErr_SetString(PyExc_ValueError, "elementwise operation in place: the result is larger");
+            {fail} }}"""
         else:
             obtain = f"""
             if (!{out} || !({fits}) || !PyArray_IS_C_CONTIGUOUS({out})) {{
@@ -118,11 +120,16 @@ class FlatElemwise(Elemwise):
                 {out} = (PyArrayObject*)PyArray_EMPTY({ndim}, shape, {typenum}, 0);
                 if (!{out}) {{ {fail} }}
             }}"""
-        strides = [(f"(r{i} == 1 ? 0 : {stride(x, ndim - 2)})", f"(c{i} == 1 ? 0 : {stride(x, ndim - 1)})") for i, x in enumerate(inames)]
+        strides = [
+            (f"(r{i} == 1 ? 0 : {stride(x, ndim - 2)})", f"(c{i} == 1 ? 0 : {stride(x, ndim - 1)})")
+            for i, x in enumerate(inames)
+        ]
         flat = [f"{stride(out, ndim - 1)} == sizeof({ctype})"] + [
             f"{strides[i][1]} == sizeof({types[i]})" for i in numbers if node.inputs[i].type.shape[-1] != 1
         ]
-        arguments = "".join(f", PyArray_BYTES({name}), {strides[i][0]}, {strides[i][1]}" for i, name in enumerate(inames))
+        arguments = "".join(
+            f", PyArray_BYTES({name}), {strides[i][0]}, {strides[i][1]}" for i, name in enumerate(inames)
+        )
         return f"""
         {{
             npy_intp rows = 1, columns = 1;
@@ -133,7 +140,8 @@ class FlatElemwise(Elemwise):
             }}
             {obtain}
             const int flat = columns == 1 || ({" && ".join(flat)});
-            if ({nodename}_flat(rows, columns, flat, PyArray_BYTES({out}), {stride(out, ndim - 2)}, {stride(out, ndim - 1)}{arguments})) {{
+            if ({nodename}_flat(rows, columns, flat, PyArray_BYTES({out}),
+                    {stride(out, ndim - 2)}, {stride(out, ndim - 1)}{arguments})) {{
                 {fail}
             }}
         }}

@@ -1,10 +1,12 @@
 """Recall@N and MRR@N of next-item prediction.
 
-Every event after its session's first is predicted from the events before it. Recall@N is the share of events whose item is among the
-first N, MRR@N the mean of 1/rank, 0 beyond N. ``cut_off`` may be a list: one pass, and ``{N: (recall, mrr)}``.
+Every event after its session's first is predicted from the events before it. Recall@N is the share of events whose item
+is among the first N, MRR@N the mean of 1/rank, 0 beyond N. ``cut_off`` may be a list: one pass, and ``{N: (recall,
+mrr)}``.
 
-Rank of the target among the scored items: standard = #(score > target) + 1; conservative = #(score >= target), so that a tie
-counts against the model; median = the middle of the tied places; tiebreaking = standard after adding 1e-10 * uniform noise.
+Rank of the target among the scored items: standard = #(score > target) + 1; conservative = #(score >= target), so that
+a tie counts against the model; median = the middle of the tied places; tiebreaking = standard after adding 1e-10 *
+uniform noise.
 """
 
 import numpy as np
@@ -17,7 +19,9 @@ MODES = ("standard", "conservative", "median", "tiebreaking")
 
 def _check(cut_off, mode=None, batch_size=None):
     cut_offs = list(np.atleast_1d(cut_off))
-    if not cut_offs or any(isinstance(N, (bool, np.bool_)) or not isinstance(N, (int, np.integer)) or N < 1 for N in cut_offs):
+    if not cut_offs or any(
+        isinstance(N, (bool, np.bool_)) or not isinstance(N, (int, np.integer)) or N < 1 for N in cut_offs
+    ):
         raise ValueError(f"cut_off={cut_off!r}: accepted is a whole number, 1 or more, or a list of them")
     if mode is not None and mode not in MODES:
         raise ValueError(f"mode={mode!r}: accepted is one of {', '.join(MODES)}")
@@ -48,12 +52,16 @@ def _known_events(test_data, known_items, session_key, item_key, time_key, item_
     known = test_data[test_data[item_key].isin(known_items)]
     known = known.sort_values([session_key, time_key] + ([item_key] if item_order else []), kind="stable")
     if not known[session_key].duplicated().any():
-        raise ValueError("test_data: no session has two events of items that the model knows; there is nothing to predict")
+        raise ValueError(
+            "test_data: no session has two events of items that the model knows; there is nothing to predict"
+        )
     return known
 
 
 def _lanes(sessions, batch_size):
-    """Session-parallel walk. Yields (lane, position, fresh): rows in use, each one's event, and whether it is its session's first."""
+    """Session-parallel walk. Yields (lane, position, fresh): rows in use, each one's event, and whether it is its
+    session's first.
+    """
     starts = np.flatnonzero(np.r_[True, sessions[1:] != sessions[:-1]])
     ends = np.r_[starts[1:], len(sessions)]
     keep = ends - starts > 1
@@ -67,7 +75,10 @@ def _lanes(sessions, batch_size):
         fresh = position + 1 == end
         done = np.flatnonzero(fresh)
         taken = done[: len(starts) - following]
-        position[taken], end[taken] = starts[following : following + len(taken)], ends[following : following + len(taken)]
+        position[taken], end[taken] = (
+            starts[following : following + len(taken)],
+            ends[following : following + len(taken)],
+        )
         following += len(taken)
         left = np.ones(len(lane), bool)
         left[done[len(taken) :]] = False
@@ -135,8 +146,8 @@ def ranks(
 
 
 def _target_columns(listed, targets):
-    """Column of each lane's target where ``listed`` is scored first and the lanes' targets after it: its own place in the list if it
-    has one, since a second look-up may differ in the last bit and break a tie.
+    """Column of each lane's target where ``listed`` is scored first and the lanes' targets after it: its own place in
+    the list if it has one, since a second look-up may differ in the last bit and break a tie.
     """
     place = pd.Index(listed).get_indexer(targets)
     return np.where(place >= 0, place, len(listed) + np.arange(len(targets)))
@@ -161,8 +172,8 @@ def evaluate_gpu(
     cut_off : N, or a list of them. batch_size : sessions side by side, reduced to the number of sessions.
     mode : standard, conservative, median or tiebreaking.
 
-    Returns (recall, mrr), or a dict of them by N for a list. Raises ValueError for bad arguments or when nothing can be predicted.
-    Events of items that the model does not know are dropped first.
+    Returns (recall, mrr), or a dict of them by N for a list. Raises ValueError for bad arguments or when nothing can be
+    predicted. Events of items that the model does not know are dropped first.
     """
     _check(cut_off, mode, batch_size)
     found = ranks(gru, test_data, items, session_key, item_key, time_key, batch_size, mode)
@@ -222,8 +233,8 @@ def evaluate_sessions(
 ):
     """Recall@N and MRR@N of a baseline, one event at a time through ``pr.predict_next``.
 
-    Scored are the items of ``train_data``, or ``items``; test events of items outside ``train_data`` are dropped first. A score that is
-    no number counts as 0; ties are broken by 1e-8 * uniform noise; rank = #(score > target) + 1.
+    Scored are the items of ``train_data``, or ``items``; test events of items outside ``train_data`` are dropped first.
+    A score that is no number counts as 0; ties are broken by 1e-8 * uniform noise; rank = #(score > target) + 1.
 
     Returns (recall, mrr), or a dict of them by N for a list of ``cut_off``.
     """
@@ -241,6 +252,8 @@ def evaluate_sessions(
         target = ids[i + 1]
         column = scored.get_indexer([target])[0]
         asked = scored if column >= 0 else scored.append(pd.Index([target]))
-        scores = np.nan_to_num(np.asarray(pr.predict_next(session[i], ids[i], asked), float)) + 1e-8 * noise.rand(len(asked))
+        scores = np.nan_to_num(np.asarray(pr.predict_next(session[i], ids[i], asked), float)) + 1e-8 * noise.rand(
+            len(asked)
+        )
         found.append((scores[: len(scored)] > scores[column]).sum() + 1)
     return _results(np.array(found), cut_off)

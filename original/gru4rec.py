@@ -1,7 +1,8 @@
 """GRU4Rec: session-based recommendation with a recurrent network.
 
-B. Hidasi, A. Karatzoglou, L. Baltrunas, D. Tikk: Session-based Recommendations with Recurrent Neural Networks (arXiv 1511.06939);
-B. Hidasi, A. Karatzoglou: Recurrent Neural Networks with Top-k Gains for Session-based Recommendations (arXiv 1706.03847).
+B. Hidasi, A. Karatzoglou, L. Baltrunas, D. Tikk: Session-based Recommendations with Recurrent Neural Networks (arXiv
+1511.06939); B. Hidasi, A. Karatzoglou: Recurrent Neural Networks with Top-k Gains for Session-based Recommendations
+(arXiv 1706.03847).
 """
 
 import logging
@@ -52,15 +53,17 @@ class GRU4Rec:
 
     Parameters
     ----------
-    loss : top1, bpr, cross-entropy, xe_logit, top1-max or bpr-max. cross-entropy is meant with softmax, xe_logit with softmax_logit.
+    loss : top1, bpr, cross-entropy, xe_logit, top1-max or bpr-max. cross-entropy is meant with softmax, xe_logit with
+    softmax_logit.
     final_act, hidden_act : linear, relu, tanh, leaky-<X>, elu-<X>, selu-<X>-<Y>; final_act also softmax, softmax_logit.
     layers : units of each GRU layer.
     n_epochs, batch_size : epochs of ``fit``; sessions trained side by side (lanes).
     dropout_p_hidden, dropout_p_embed : share of a layer's output, of the embedding, that is dropped.
     learning_rate, momentum, lmbd : step size, Nesterov-free momentum, L2 regularisation.
-    embedding : units of a separate item embedding, 0 for none; ``constrained_embedding=True`` uses the output weights as embedding, and
-        wins over it.
-    n_sample, sample_alpha : negative samples a step besides the other lanes' targets, drawn with probability support**sample_alpha.
+    embedding : units of a separate item embedding, 0 for none; ``constrained_embedding=True`` uses the output weights
+        as embedding, and wins over it.
+    n_sample, sample_alpha : negative samples a step besides the other lanes' targets, drawn with probability
+    support**sample_alpha.
     smoothing : label smoothing of cross-entropy and xe_logit.
     adapt, adapt_params : None (SGD), adagrad, rmsprop [decay], adadelta [decay], adam [b1, b2].
     grad_cap : cap on the norm of the gradient, 0 for none.
@@ -68,7 +71,8 @@ class GRU4Rec:
     sigma, init_as_normal : range, or standard deviation, of the initial weights; 0 for sqrt(6/(rows+cols)).
     train_random_order, time_sort : sessions in random order, or by their first timestamp, or (neither) by session id.
     session_key, item_key, time_key : column names.
-    dtype, seed, dropout_seed : float32 or float64; of the NumPy stream (weights, samples, order); of the dropout stream.
+    dtype, seed, dropout_seed : float32 or float64; of the NumPy stream (weights, samples, order); of the dropout
+    stream.
     backend, device : 'c' (compiled C, on the CPU) or 'jax' (XLA; 'auto' takes a GPU if JAX sees one).
     """
 
@@ -110,7 +114,11 @@ class GRU4Rec:
     ):
         for name, value in list(locals().items()):
             if name != "self":
-                setattr(self, name, list(value) if name in settings.LIST_OPTIONS and isinstance(value, (list, tuple)) else value)
+                setattr(
+                    self,
+                    name,
+                    list(value) if name in settings.LIST_OPTIONS and isinstance(value, (list, tuple)) else value,
+                )
         settings.check(self)
         self.error_during_train = False
         self.epochs_done = 0
@@ -123,14 +131,18 @@ class GRU4Rec:
         return {name: getattr(self, name) for name in settings.RULES}
 
     def set_params(self, **params):
-        """Set options by name. Strings are read: lists as ``100/50``, booleans as True, 1, False, 0. An unknown name is a ValueError."""
+        """Set options by name. Strings are read: lists as ``100/50``, booleans as True, 1, False, 0. An unknown name is
+        a ValueError.
+        """
         before = self.get_params()
         for name, value in params.items():
             if name not in before:
                 raise ValueError(f"{name!r} is no option; accepted are {', '.join(before)}")
         try:
             for name, value in params.items():
-                setattr(self, name, settings.from_string(name, value, before[name]) if isinstance(value, str) else value)
+                setattr(
+                    self, name, settings.from_string(name, value, before[name]) if isinstance(value, str) else value
+                )
             settings.check(self)
         except ValueError:
             for name, value in before.items():
@@ -161,7 +173,9 @@ class GRU4Rec:
         return block
 
     def build(self, n_items):
-        """Draw the initial weights for ``n_items`` items; clear optimizer and hidden states. Restarts both random streams."""
+        """Draw the initial weights for ``n_items`` items; clear optimizer and hidden states. Restarts both random
+        streams.
+        """
         settings.check(self)
         self._stream = np.random.RandomState(self.seed)
         weights = {}
@@ -177,7 +191,9 @@ class GRU4Rec:
         """Make a network of ``weights``; ``masks``, if given, is the dropout stream that goes on."""
         self._backend = backends.make(self.backend, self.dtype, self.device)
         self._network = Network(self, self._backend, weights)
-        self._padding = Padding(self.batch_size, self._network.n_items, self.dtype) if self._backend.fixed_shapes else None
+        self._padding = (
+            Padding(self.batch_size, self._network.n_items, self.dtype) if self._backend.fixed_shapes else None
+        )
         self._masks = masks or DropoutMasks(self.dropout_sites(), self.dropout_seed, self.dtype, backends.c_mode())
         self._lanes = self.batch_size
         self._steps, self._predictions = {}, {}
@@ -195,16 +211,23 @@ class GRU4Rec:
         return weights
 
     def prepare(self, data, sample_store=10_000_000, retrain=False):
-        """All that ``fit`` does before its first step: item map, session order, weights, first store of negative samples."""
+        """All that ``fit`` does before its first step: item map, session order, weights, first store of negative
+        samples.
+        """
         settings.check(self)
         check_frame(data, self.session_key, self.item_key, self.time_key)
         if not isinstance(sample_store, (int, np.integer)) or sample_store < 0:
             raise ValueError(f"sample_store={sample_store!r}: accepted is a whole number, 0 for no store")
         n_sessions = data[self.session_key].nunique()
         if n_sessions < self.batch_size:
-            raise ValueError(f"batch_size={self.batch_size} lanes, but the data has only {n_sessions} sessions; accepted is at most that")
+            raise ValueError(
+                f"batch_size={self.batch_size} lanes, but the data has only {n_sessions} sessions; "
+                f"accepted is at most that"
+            )
         if data[self.session_key].duplicated().sum() == 0:
-            raise ValueError(f"data: every one of the {n_sessions} sessions has a single event; there is nothing to predict")
+            raise ValueError(
+                f"data: every one of the {n_sessions} sessions has a single event; there is nothing to predict"
+            )
         if retrain:
             self._built()
             new = pd.Index(data[self.item_key].unique()).difference(self.itemidmap.index, sort=False)
@@ -231,7 +254,8 @@ class GRU4Rec:
     # ---- training
 
     def batches(self):
-        """The batches of the next epoch over the prepared data, samples included, drawn from the model's random stream."""
+        """The batches of the next epoch over the prepared data, samples included, drawn from the model's random stream.
+        """
         if self._sessions is None:
             raise RuntimeError("the model has no data yet: call fit or prepare first")
         if self.train_random_order:
@@ -241,7 +265,9 @@ class GRU4Rec:
         return parallel_batches(self._sessions, order, self.batch_size, self.n_sample, self._sampler)
 
     def dropout_sites(self):
-        """(name, width, retain probability) of each dropout site in graph order: ``embed``, then ``hidden0``, ``hidden1``, ..."""
+        """(name, width, retain probability) of each dropout site in graph order: ``embed``, then ``hidden0``,
+        ``hidden1``, ...
+        """
         return dropout_sites(self)
 
     def draw_masks(self, M):
@@ -263,7 +289,8 @@ class GRU4Rec:
 
         Parameters
         ----------
-        X : (M,) item indices; Y : (M + n_sample,) item indices, targets then samples; R : (M,) true where a session ends.
+        X : (M,) item indices; Y : (M + n_sample,) item indices, targets then samples; R : (M,) true where a session
+        ends.
         masks : one (M, width) array a dropout site, true = kept; None draws them from the model's stream.
         gradients : also return the gradients (another graph is compiled for that).
 
@@ -273,17 +300,27 @@ class GRU4Rec:
         X, Y, R = np.asarray(X, np.int32), np.asarray(Y, np.int32), np.asarray(R)
         M, lanes = len(X), self._lanes
         if not 1 <= M <= self.batch_size or M != lanes:
-            raise ValueError(f"X has {M} lanes, the hidden state {lanes}, batch_size is {self.batch_size}: accepted is the same number")
+            raise ValueError(
+                f"X has {M} lanes, the hidden state {lanes}, batch_size is {self.batch_size}: accepted "
+                f"is the same number"
+            )
         if len(Y) != M + self.n_sample or len(R) != M:
-            raise ValueError(f"len(Y)={len(Y)}, len(R)={len(R)}: accepted is {M + self.n_sample} (lanes + n_sample) and {M}")
+            raise ValueError(
+                f"len(Y)={len(Y)}, len(R)={len(R)}: accepted is {M + self.n_sample} (lanes + n_sample) and {M}"
+            )
         for name, index in (("X", X), ("Y", Y)):
             if index.min() < 0 or index.max() >= self.n_items:
-                raise ValueError(f"{name} holds {index.min()} to {index.max()}: accepted are item indices 0 to {self.n_items - 1}")
+                raise ValueError(
+                    f"{name} holds {index.min()} to {index.max()}: accepted are item indices 0 to {self.n_items - 1}"
+                )
         sites = self.dropout_sites()
         if masks is None:
             masks = self._masks(M)
         elif [np.shape(mask) for mask in masks] != [(M, width) for _, width, _ in sites]:
-            raise ValueError(f"masks of shapes {[np.shape(mask) for mask in masks]}: accepted is {[(M, width) for _, width, _ in sites]}")
+            raise ValueError(
+                f"masks of shapes {[np.shape(mask) for mask in masks]}: accepted is "
+                f"{[(M, width) for _, width, _ in sites]}"
+            )
         inputs = self._inputs(X, Y, R, [np.ascontiguousarray(mask, self.dtype) for mask in masks], np.arange(M))
         function, names = self._compiled_step(gradients)
         if not gradients:
@@ -309,8 +346,10 @@ class GRU4Rec:
         ----------
         data : DataFrame with a session, an item and a time column; it is not changed.
         sample_store : how many negative samples are drawn ahead; 0 draws them step by step.
-        retrain : go on from the present weights on new data; items not seen before are added, the optimizer starts afresh.
-        resume : go on with a loaded model exactly where its training was saved, on the same data, until ``n_epochs`` are done.
+        retrain : go on from the present weights on new data; items not seen before are added, the optimizer starts
+        afresh.
+        resume : go on with a loaded model exactly where its training was saved, on the same data, until ``n_epochs``
+        are done.
         on_step, on_epoch_end : called with a :class:`Progress` every few steps; with (epoch, loss) after each epoch.
 
         A cost that is not a number stops training and sets ``error_during_train``.
@@ -353,11 +392,17 @@ class GRU4Rec:
             if over:
                 break
         if self.error_during_train:
-            log.error("epoch %d: the cost of step %d is not a number, training stopped", epoch, int(np.argmax(np.isnan(costs))))
+            log.error(
+                "epoch %d: the cost of step %d is not a number, training stopped",
+                epoch,
+                int(np.argmax(np.isnan(costs))),
+            )
         return _loss(costs, weights)
 
     def _remove_lanes(self, before, lanes):
-        """Drop the hidden state of lanes that have ended. Where shapes are fixed every lane keeps its row, and nothing moves."""
+        """Drop the hidden state of lanes that have ended. Where shapes are fixed every lane keeps its row, and nothing
+        moves.
+        """
         if not self._backend.fixed_shapes:
             kept = np.isin(before, lanes)
             self.set_hidden([H[kept] for H in self.get_hidden()])
@@ -404,7 +449,8 @@ class GRU4Rec:
         widths, lanes = [np.shape(H)[1:] for H in hidden], {len(H) for H in hidden}
         if widths != [(L,) for L in self.layers] or len(lanes) != 1 or not 1 <= max(lanes) <= self.batch_size:
             raise ValueError(
-                f"hidden state of shapes {[np.shape(H) for H in hidden]}: accepted is one (lanes, units) array a layer, "
+                f"hidden state of shapes {[np.shape(H) for H in hidden]}: accepted is one (lanes, "
+                f"units) array a layer, "
                 f"of {self.layers} units and up to {self.batch_size} lanes"
             )
         (self._lanes,) = lanes
@@ -429,9 +475,11 @@ class GRU4Rec:
         return self._predictions[key], lanes or M
 
     def scores(self, X, hidden, items=None):
-        """Scores (M, n) of all items, or (M, len(items)) of the item indices ``items``, and the next hidden state of each layer.
+        """Scores (M, n) of all items, or (M, len(items)) of the item indices ``items``, and the next hidden state of
+        each layer.
 
-        X : (M,) item indices; hidden : one (M, L_k) array a layer. After final_act, softmaxes as probabilities; no dropout.
+        X : (M,) item indices; hidden : one (M, L_k) array a layer. After final_act, softmaxes as probabilities; no
+        dropout.
         """
         X, M = np.asarray(X, np.int32), len(X)
         items = None if items is None else np.ascontiguousarray(items, np.int32)
@@ -439,7 +487,9 @@ class GRU4Rec:
             if len(index) == 0 or index.min() < 0 or index.max() >= self.n_items:
                 raise ValueError(f"{name}: accepted are one or more item indices, 0 to {self.n_items - 1}")
         if [np.shape(H) for H in hidden] != [(M, L) for L in self.layers]:
-            raise ValueError(f"hidden state of shapes {[np.shape(H) for H in hidden]}: accepted is {[(M, L) for L in self.layers]}")
+            raise ValueError(
+                f"hidden state of shapes {[np.shape(H) for H in hidden]}: accepted is {[(M, L) for L in self.layers]}"
+            )
         function, lanes = self._prediction(M, items)
         inputs = [X, *(np.ascontiguousarray(H, self.dtype) for H in hidden)]
         if lanes > M:
@@ -456,25 +506,30 @@ class GRU4Rec:
 
         Parameters
         ----------
-        session_ids, input_item_ids : (batch,) each lane's session and its latest item. A lane whose session differs from the previous
-            call's starts from zeros; another ``batch`` starts all lanes afresh.
+        session_ids, input_item_ids : (batch,) each lane's session and its latest item. A lane whose session differs
+            from the previous call's starts from zeros; another ``batch`` starts all lanes afresh.
         predict_for_item_ids : items to score; None for all.
 
         Returns
         -------
-        DataFrame, a row an item (its id), a column a lane. Raises ValueError for other lengths or an item not in the training data.
+        DataFrame, a row an item (its id), a column a lane. Raises ValueError for other lengths or an item not in the
+        training data.
         """
         self._built()
         session_ids, input_item_ids = np.asarray(session_ids), np.asarray(input_item_ids)
         if len(session_ids) != batch or len(input_item_ids) != batch:
             raise ValueError(
-                f"len(session_ids)={len(session_ids)}, len(input_item_ids)={len(input_item_ids)}: accepted is batch={batch} of each"
+                f"len(session_ids)={len(session_ids)}, len(input_item_ids)={len(input_item_ids)}: "
+                f"accepted is batch={batch} of each"
             )
         X = item_indices(self.itemidmap, input_item_ids, "input_item_ids")
         if predict_for_item_ids is None:
             items, index = None, self.itemidmap.index
         else:
-            items, index = item_indices(self.itemidmap, predict_for_item_ids, "predict_for_item_ids"), predict_for_item_ids
+            items, index = (
+                item_indices(self.itemidmap, predict_for_item_ids, "predict_for_item_ids"),
+                predict_for_item_ids,
+            )
         if self._predict_hidden is None or self._predict_batch != batch:
             self._predict_hidden = [np.zeros((batch, L), self.dtype) for L in self.layers]
             self._predict_batch = batch
@@ -489,16 +544,23 @@ class GRU4Rec:
     # ---- files
 
     def _resume(self, data):
-        """Make ready to go on with a loaded training: same items, same supports, streams and store as when it was saved."""
+        """Make ready to go on with a loaded training: same items, same supports, streams and store as when it was
+        saved.
+        """
         self._built()
         if not hasattr(self, "_saved_store"):
             raise RuntimeError("resume=True: this model was not loaded from a file that fit had saved")
         check_frame(data, self.session_key, self.item_key, self.time_key)
         if not data[self.item_key].isin(self.itemidmap.index).all():
-            raise ValueError("data: its items are not those that the saved model was trained on; resume=True needs the same data")
+            raise ValueError(
+                "data: its items are not those that the saved model was trained on; resume=True needs the same data"
+            )
         support = np.bincount(item_indices(self.itemidmap, data[self.item_key]), minlength=len(self.itemidmap))
         if not np.array_equal(support, self.support):
-            raise ValueError("data: its items' supports are not those that the saved model was trained on; resume=True needs the same data")
+            raise ValueError(
+                "data: its items' supports are not those that the saved model was trained on; "
+                "resume=True needs the same data"
+            )
         self._read(data)
         state, pointer = self._saved_store
         if state is None:
@@ -512,14 +574,18 @@ class GRU4Rec:
         del self._saved_store
 
     def _store_state(self):
-        """(state of the stream before the present store was drawn, position in the store); (None, None) without a store."""
+        """(state of the stream before the present store was drawn, position in the store); (None, None) without a
+        store.
+        """
         if hasattr(self, "_saved_store"):
             return self._saved_store
         store = self._sampler is not None and self._sampler.store is not None
         return (self._sampler.state_before_store, self._sampler.pointer) if store else (None, None)
 
     def save(self, path):
-        """Write settings, item map, weights, optimizer state and the state of training to one file, at once or not at all."""
+        """Write settings, item map, weights, optimizer state and the state of training to one file, at once or not at
+        all.
+        """
         storage.save(self, path)
 
     @classmethod

@@ -27,12 +27,14 @@ def _set_rows(op, **kwargs):
 
 @jax_funcify.register(After)
 def _after(op, **kwargs):
-    # A barrier alone is gone before XLA decides on copies: the dependence must be one of values. The sum with zero is exact.
+    # A barrier alone is gone before XLA decides on copies: the dependence must be one of values. The sum with zero is
+    # exact.
     return lambda y, rows: y + jnp.nan_to_num(0 * rows[0, 0], posinf=0, neginf=0)
 
 
 @jax_funcify.register(Sum)
 def _sum(op, node, **kwargs):
-    # Aesara's own translation leaves a float32 sum in the float64 that it is accumulated in, and the whole graph after it.
+    # Aesara's own translation leaves a float32 sum in the float64 that it is accumulated in, and the whole graph after
+    # it.
     dtype = node.outputs[0].dtype
     return lambda x: jnp.sum(x, axis=op.axis, dtype=dtype)

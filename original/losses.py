@@ -1,7 +1,8 @@
 """The six ranking losses (arXiv 1511.06939, section 3.2; arXiv 1706.03847, sections 2 to 3).
 
-Every function takes ``yhat`` (M, N), the activated scores of the step's scored items, and ``columns`` (:class:`Columns`), and returns
-each lane's loss, (M,). Column i is the target of lane i; every other column is a negative of that lane.
+Every function takes ``yhat`` (M, N), the activated scores of the step's scored items, and ``columns``
+(:class:`Columns`), and returns each lane's loss, (M,). Column i is the target of lane i; every other column is a
+negative of that lane.
 """
 
 import aesara.tensor as at
@@ -14,8 +15,8 @@ class Columns:
     ----------
     target : symbolic (M, N), 1 in column i of row i, 0 elsewhere.
     count : symbolic scalar, the number of real columns, M + n_sample.
-    real : symbolic (N,), 1 for a real column, 0 for padding; None where every column is real. A graph of fixed shape pads its lanes
-        when sessions run out, with copies of lane 0; padding must not count.
+    real : symbolic (N,), 1 for a real column, 0 for padding; None where every column is real. A graph of fixed shape
+        pads its lanes when sessions run out, with copies of lane 0; padding must not count.
     tiny : the 1e-24 that keeps logarithms finite.
     """
 
@@ -39,7 +40,9 @@ class Columns:
 
 
 def _label_smoothing(target_loss, all_losses, columns, smoothing):
-    """Spread ``smoothing`` of the target's weight evenly: (1 - s*K/(K-1)) * target + s/(K-1) * sum over all K scored items."""
+    """Spread ``smoothing`` of the target's weight evenly: (1 - s*K/(K-1)) * target + s/(K-1) * sum over all K scored
+    items.
+    """
     K = columns.count
     return (1 - smoothing * K / (K - 1)) * target_loss + smoothing / (K - 1) * columns.sum(all_losses)
 
@@ -64,11 +67,16 @@ def bpr(yhat, columns):
 def top1(yhat, columns):
     """Mean of sigmoid(yhat - t) + sigmoid(yhat^2), less the target's own second term over the number of columns."""
     t = columns.targets(yhat)
-    return columns.mean(at.sigmoid(yhat - t) + at.sigmoid(at.square(yhat))) - at.sigmoid(at.square(t[:, 0])) / columns.count
+    return (
+        columns.mean(at.sigmoid(yhat - t) + at.sigmoid(at.square(yhat)))
+        - at.sigmoid(at.square(t[:, 0])) / columns.count
+    )
 
 
 def negatives_softmax(yhat, columns):
-    """Softmax over the negatives: the target's score counts as 0 in the maximum and its weight is 0. Gradients flow through it."""
+    """Softmax over the negatives: the target's score counts as 0 in the maximum and its weight is 0. Gradients flow
+    through it.
+    """
     masked = yhat * columns.negative
     e = at.exp(masked - masked.max(axis=1, keepdims=True)) * columns.negative
     return e / e.sum(axis=1, keepdims=True)

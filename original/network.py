@@ -1,7 +1,7 @@
 """The symbolic graphs: one training step, and prediction (arXiv 1511.06939, section 3).
 
-Shapes: M lanes, N = M + n_sample scored items, L_k units in layer k, n items. Column blocks of ``Wx`` and ``Bh``: candidate | reset
-| update; of ``Wrz``: reset | update.
+Shapes: M lanes, N = M + n_sample scored items, L_k units in layer k, n items. Column blocks of ``Wx`` and ``Bh``:
+candidate | reset | update; of ``Wrz``: reset | update.
 """
 
 from types import SimpleNamespace
@@ -17,7 +17,9 @@ from original.rows import Used
 
 
 def weight_shapes(settings, n_items):
-    """``{name: [(rows, cols), ...]}`` in the order of drawing: the blocks that stand side by side in each weight; zeros for biases."""
+    """``{name: [(rows, cols), ...]}`` in the order of drawing: the blocks that stand side by side in each weight; zeros
+    for biases.
+    """
     shapes = {}
     embedding = input_width(settings)
     if settings.embedding and not settings.constrained_embedding:
@@ -35,7 +37,9 @@ def weight_shapes(settings, n_items):
 
 
 def input_width(settings):
-    """Columns of the embedding that feeds layer 0; 0 when it is fed by rows of Wx0. A constrained embedding wins over a separate one."""
+    """Columns of the embedding that feeds layer 0; 0 when it is fed by rows of Wx0. A constrained embedding wins over a
+    separate one.
+    """
     return settings.layers[-1] if settings.constrained_embedding else settings.embedding
 
 
@@ -63,7 +67,8 @@ def state_slots(settings):
 class Network:
     """The model's variables and the graphs over them.
 
-    ``weights``, ``optimizer_state`` (``SLOT/WEIGHT``) and ``hidden`` are shared variables, or None for a state that is not there.
+    ``weights``, ``optimizer_state`` (``SLOT/WEIGHT``) and ``hidden`` are shared variables, or None for a state that is
+    not there.
     """
 
     def __init__(self, settings, backend, weights):
@@ -76,13 +81,16 @@ class Network:
             for slot in state_slots(settings)
         }
         self.hidden = [
-            backend.shared(np.zeros((settings.batch_size, L), self.dtype), f"H{k}") for k, L in enumerate(settings.layers)
+            backend.shared(np.zeros((settings.batch_size, L), self.dtype), f"H{k}")
+            for k, L in enumerate(settings.layers)
         ]
         self._scalars = {}
         self._hidden_act = activations.elementwise(settings.hidden_act, self._scalar)
 
     def _scalar(self, label, value):
-        """A hyperparameter of the graph. It is a variable, not a constant of the code: another value needs no new compilation."""
+        """A hyperparameter of the graph. It is a variable, not a constant of the code: another value needs no new
+        compilation.
+        """
         if label not in self._scalars:
             self._scalars[label] = aesara.shared(np.asarray(value, self.dtype), name=label)
         return self._scalars[label]
@@ -111,7 +119,9 @@ class Network:
         return activations.elementwise(name, self._scalar)(o)
 
     def _gru(self, k, v, H):
-        """Layer k on its input part v = x·Wx + Bh (M, 3*L) and state H (M, L). The reset gate acts before the matrix product."""
+        """Layer k on its input part v = x·Wx + Bh (M, 3*L) and state H (M, L). The reset gate acts before the matrix
+        product.
+        """
         L = self.settings.layers[k]
         rz = at.sigmoid(v[:, L:] + at.dot(H, self.weights[f"Wrz{k}"]))
         r, z = rz[:, :L], rz[:, L:]
@@ -119,7 +129,9 @@ class Network:
         return (1 - z) * H + z * c
 
     def _layers(self, x, hidden, drop):
-        """All layers. ``x`` is the embedded input (M, width), or, without an embedding, the looked-up rows of Wx0 (M, 3*L_0)."""
+        """All layers. ``x`` is the embedded input (M, width), or, without an embedding, the looked-up rows of Wx0 (M,
+        3*L_0).
+        """
         states = []
         for k, H in enumerate(hidden):
             product = x if k == 0 and not input_width(self.settings) else at.dot(x, self.weights[f"Wx{k}"])
@@ -130,9 +142,9 @@ class Network:
     def training_step(self, gradients=False):
         """Compile one step. Returns (function, names).
 
-        Inputs: X, Y int32, R and the masks 0/1 in the graph's dtype; where shapes are fixed also those of :class:`original.padding.Padding`.
-        The function takes a list of steps' inputs and gives their costs; with ``gradients`` it takes one step's inputs and gives the
-        cost and the gradients of the weights ``names``.
+        Inputs: X, Y int32, R and the masks 0/1 in the graph's dtype; where shapes are fixed also those of
+        :class:`original.padding.Padding`. The function takes a list of steps' inputs and gives their costs; with
+        ``gradients`` it takes one step's inputs and gives the cost and the gradients of the weights ``names``.
         """
         s, W = self.settings, self.weights
         lanes = s.batch_size if self.backend.fixed_shapes else None
@@ -223,7 +235,8 @@ class Network:
         return updates
 
     def prediction(self, lanes=None, n_scored=None, all_items=True):
-        """Compile ``(X, H_0, ..., [items]) -> scores, next H_0, ...``: softmaxes as probabilities, no dropout, no change of state.
+        """Compile ``(X, H_0, ..., [items]) -> scores, next H_0, ...``: softmaxes as probabilities, no dropout, no
+        change of state.
 
         ``lanes`` and ``n_scored`` fix the shapes where the backend wants that.
         """

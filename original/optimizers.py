@@ -1,11 +1,13 @@
-"""Update rules: plain SGD, adagrad, rmsprop, adadelta and adam, for dense tensors and for the used rows of item tensors.
+"""Update rules: plain SGD, adagrad, rmsprop, adadelta and adam, for dense tensors and for the used rows of item
+tensors.
 
-An optimizer is a pair of pure functions over a tensor's state (a dict of slots). ``dense(g, state, h)`` and ``rows(g, state, h, used)``
-return the step, before the learning rate, and the new state. ``h`` holds the hyperparameters as symbolic scalars, ``used``
-(:class:`original.rows.Used`) says which rows the occurrences of a step stand for: ``g`` is then (occurrences, columns).
+An optimizer is a pair of pure functions over a tensor's state (a dict of slots). ``dense(g, state, h)`` and ``rows(g,
+state, h, used)`` return the step, before the learning rate, and the new state. ``h`` holds the hyperparameters as
+symbolic scalars, ``used`` (:class:`original.rows.Used`) says which rows the occurrences of a step stand for: ``g`` is
+then (occurrences, columns).
 
-Rows follow the published program to the letter, and it is not what one would derive from the dense rule: an occurrence's step
-knows its own gradient only, while the state collects those of every occurrence of the row.
+Rows follow the published program to the letter, and it is not what one would derive from the dense rule: an
+occurrence's step knows its own gradient only, while the state collects those of every occurrence of the row.
 """
 
 from typing import Callable, NamedTuple
@@ -63,7 +65,10 @@ def _adadelta_dense(g, state, h):
 def _adadelta_rows(g, state, h, used):
     acc = _decayed_rows(state["acc"], h.one_minus_b[0] * at.square(g), h.b[0], used)
     q = (used.take(state["upd"]) + h.eps) / (used.take(acc) + h.eps)
-    return g * at.sqrt(q), {"acc": acc, "upd": _decayed_rows(state["upd"], h.one_minus_b[0] * q * at.square(g), h.b[0], used)}
+    return g * at.sqrt(q), {
+        "acc": acc,
+        "upd": _decayed_rows(state["upd"], h.one_minus_b[0] * q * at.square(g), h.b[0], used),
+    }
 
 
 def _adam_step(mean, acc, t, h):
@@ -80,7 +85,8 @@ def _adam_dense(g, state, h):
 
 
 def _adam_rows(g, state, h, used):
-    """The first moment adds g^2, not g, and the counter grows by the NUMBER of a row's occurrences: both as published."""
+    """The first moment adds g^2, not g, and the counter grows by the NUMBER of a row's occurrences: both as published.
+    """
     acc = _decayed_rows(state["acc"], h.one_minus_b[1] * at.square(g), h.b[1], used)
     mean = _decayed_rows(state["mean"], h.one_minus_b[0] * at.square(g), h.b[0], used)
     step = _adam_step(used.take(mean), used.take(acc), used.take(state["count"]) + 1, h)
@@ -97,7 +103,8 @@ OPTIMIZERS = {
 
 
 def update_dense(optimizer, p, g, state, h):
-    """New value and new state of a dense tensor ``p`` with gradient ``g``: L2 inside the velocity, or as weight decay."""
+    """New value and new state of a dense tensor ``p`` with gradient ``g``: L2 inside the velocity, or as weight decay.
+    """
     step, new = optimizer.dense(g, state, h)
     if "vel" in state:
         decay = h.lmbd * p if h.lmbd is not None else 0
@@ -122,7 +129,9 @@ def update_rows(optimizer, p, g, state, h, used):
 
 
 def clip(gradients, grad_cap):
-    """Scale all gradients by grad_cap/norm when their joint norm, over every entry of every tensor, reaches ``grad_cap``."""
+    """Scale all gradients by grad_cap/norm when their joint norm, over every entry of every tensor, reaches
+    ``grad_cap``.
+    """
     norm = at.sqrt(sum((at.square(g)).sum() for g in gradients))
     scale = at.switch(norm >= grad_cap, grad_cap / norm, at.ones_like(norm))
     return [g * scale for g in gradients]

@@ -1,7 +1,8 @@
 """Fills a step up to the fixed shape of a graph, for backends whose graphs have one.
 
-A lane keeps its row; the rows of lanes that have ended repeat the first lane that has not. Its item ids are in use anyway, so no item
-is touched that the step does not use, and every value stays finite. The graph multiplies whatever padding would add by zero (``real``).
+A lane keeps its row; the rows of lanes that have ended repeat the first lane that has not. Its item ids are in use
+anyway, so no item is touched that the step does not use, and every value stays finite. The graph multiplies whatever
+padding would add by zero (``real``).
 """
 
 import numpy as np
@@ -16,13 +17,16 @@ class Padding:
         self._last = np.empty(n_items, np.int32)
 
     def winner(self, index, real):
-        """For each occurrence in ``index`` the position of the last real one of its row, int32. O(len(index)) for any number of rows."""
+        """For each occurrence in ``index`` the position of the last real one of its row, int32. O(len(index)) for any
+        number of rows.
+        """
         positions = np.arange(len(index), dtype=np.int32) if real is None else np.flatnonzero(real).astype(np.int32)
         self._last[index[positions]] = positions
         return self._last[index]
 
     def __call__(self, X, Y, R, masks, lanes):
-        """The inputs of a fixed-shape training step: X, Y, R, masks, then ``real`` and the winners of X, of Y and of both.
+        """The inputs of a fixed-shape training step: X, Y, R, masks, then ``real`` and the winners of X, of Y and of
+        both.
 
         ``lanes`` (M,): the row of each of the step's lanes.
         """

@@ -1,8 +1,8 @@
 """Reading and updating the used rows of an item tensor, without touching the others.
 
-Aesara's own ``inc_subtensor`` walks the elements one by one through NumPy's iterators, and copies the whole tensor in JAX mode
-unless a rewrite removes the copy. The two operations here move whole rows in C, in place, and say exactly what happens to a
-row that occurs several times.
+Aesara's own ``inc_subtensor`` walks the elements one by one through NumPy's iterators, and copies the whole tensor in
+JAX mode unless a rewrite removes the copy. The two operations here move whole rows in C, in place, and say exactly what
+happens to a row that occurs several times.
 """
 
 import aesara.tensor as at
@@ -40,7 +40,8 @@ class TakeRows(COp):
         return f"""
         {{
             const npy_intp rows = PyArray_DIM({x}, 0), columns = PyArray_DIM({x}, 1), uses = PyArray_DIM({index}, 0);
-            if (!{out} || PyArray_DIM({out}, 0) != uses || PyArray_DIM({out}, 1) != columns || !PyArray_IS_C_CONTIGUOUS({out})) {{
+            if (!{out} || PyArray_DIM({out}, 0) != uses || PyArray_DIM({out}, 1) != columns
+                    || !PyArray_IS_C_CONTIGUOUS({out})) {{
                 npy_intp shape[] = {{uses, columns}};
                 Py_XDECREF({out});
                 {out} = (PyArrayObject*)PyArray_EMPTY(2, shape, {typenum}, 0);
@@ -56,7 +57,8 @@ class TakeRows(COp):
                 {ctype} *target = ({ctype}*)PyArray_GETPTR2({out}, i, 0);
                 const char *source = PyArray_BYTES({x}) + row * PyArray_STRIDE({x}, 0);
                 if (dense) memcpy(target, source, columns * sizeof({ctype}));
-                else for (npy_intp k = 0; k < columns; ++k) target[k] = *({ctype}*)(source + k * PyArray_STRIDE({x}, 1));
+                else for (npy_intp k = 0; k < columns; ++k)
+                    target[k] = *({ctype}*)(source + k * PyArray_STRIDE({x}, 1));
             }}
         }}
         """
@@ -75,7 +77,10 @@ class _RowOp(COp):
     def make_node(self, x, y, index):
         x, y, index = at.as_tensor_variable(x), at.as_tensor_variable(y), at.as_tensor_variable(index)
         if (x.ndim, y.ndim, index.ndim) != (2, 2, 1) or x.dtype != y.dtype or index.dtype != "int32":
-            raise TypeError(f"{self}: x and y must be matrices of one dtype, index a vector of int32; got {x.type}, {y.type}, {index.type}")
+            raise TypeError(
+                f"{self}: x and y must be matrices of one dtype, index a vector of int32; got "
+                f"{x.type}, {y.type}, {index.type}"
+            )
         return Apply(self, [x, y, index], [x.type()])
 
     def infer_shape(self, fgraph, node, shapes):
@@ -96,16 +101,19 @@ class _RowOp(COp):
         obtain = (
             f"if ({out} != {x}) {{ Py_XDECREF({out}); Py_INCREF({x}); {out} = {x}; }}"
             if self.inplace
-            else f"Py_XDECREF({out}); {out} = (PyArrayObject*)PyArray_NewCopy({x}, NPY_CORDER); if (!{out}) {{ {fail} }}"
+            else f"""Py_XDECREF({out}); {out} = (PyArrayObject*)PyArray_NewCopy({x}, NPY_CORDER);
+                     if (!{out}) {{ {fail} }}"""
         )
         return f"""
         {obtain}
         {{
-            const npy_intp rows = PyArray_DIM({out}, 0), columns = PyArray_DIM({out}, 1), uses = PyArray_DIM({index}, 0);
+            const npy_intp rows = PyArray_DIM({out}, 0), columns = PyArray_DIM({out}, 1);
+            const npy_intp uses = PyArray_DIM({index}, 0);
             const npy_intp to = PyArray_STRIDE({out}, 1), from = PyArray_STRIDE({y}, 1);
             const int dense = to == sizeof({ctype}) && from == sizeof({ctype});
             if (PyArray_DIM({y}, 0) != uses || PyArray_DIM({y}, 1) != columns) {{
-                PyErr_Format(PyExc_ValueError, "{type(self).__name__}: %ld rows of %ld columns for %ld indices of rows of %ld",
+                PyErr_Format(PyExc_ValueError,
+                             "{type(self).__name__}: %ld rows of %ld columns for %ld indices of rows of %ld",
                              (long)PyArray_DIM({y}, 0), (long)PyArray_DIM({y}, 1), (long)uses, (long)columns);
                 {fail}
             }}
@@ -153,8 +161,8 @@ class SetRows(_RowOp):
 class After(Op):
     """``y``, but not before ``rows`` has been computed.
 
-    XLA writes to a tensor in place only if every read of it is known to come first; a read and a write that do not depend on each
-    other cost it a copy of the whole tensor.
+    XLA writes to a tensor in place only if every read of it is known to come first; a read and a write that do not
+    depend on each other cost it a copy of the whole tensor.
     """
 
     __props__ = ()
@@ -180,9 +188,10 @@ optdb.register("gru4rec_row_ops_inplace", in2out(_row_op_inplace), "fast_run", "
 class Used:
     """The rows that a step uses: ``index`` (occurrences,) int32, a row may occur several times.
 
-    ``winner`` (occurrences,) int32 gives for each occurrence the position of its row's last one, ``real`` (occurrences, 1) is 0 for
-    padding. A graph of fixed shape whose scatter may run in any order needs both: it pads with occurrences of a row that is in
-    use, and makes all occurrences of a row write the same value. Where the order is fixed and nothing is padded both are None.
+    ``winner`` (occurrences,) int32 gives for each occurrence the position of its row's last one, ``real`` (occurrences,
+    1) is 0 for padding. A graph of fixed shape whose scatter may run in any order needs both: it pads with occurrences
+    of a row that is in use, and makes all occurrences of a row write the same value. Where the order is fixed and
+    nothing is padded both are None.
     """
 
     def __init__(self, index, winner=None, real=None):
@@ -204,4 +213,6 @@ class Used:
 
     def assign(self, x, y):
         """Set rows; the last occurrence of a row stays."""
-        return SetRows()(x, self._after_reading(x, y if self.winner is None else TakeRows()(y, self.winner)), self.index)
+        return SetRows()(
+            x, self._after_reading(x, y if self.winner is None else TakeRows()(y, self.winner)), self.index
+        )

@@ -6,8 +6,8 @@ import numpy as np
 class NegativeSampler:
     """Draws items with probability proportional to support**alpha from a NumPy ``RandomState``.
 
-    ``rows`` samples of ``n_sample`` items are drawn at once and used one a step; used up, they are drawn anew at the next step that
-    needs one. Without a store (``rows`` <= 1) a row is drawn a step.
+    ``rows`` samples of ``n_sample`` items are drawn at once and used one a step; used up, they are drawn anew at the
+    next step that needs one. Without a store (``rows`` <= 1) a row is drawn a step.
     """
 
     def __init__(self, support, alpha, n_sample, sample_store, stream):

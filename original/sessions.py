@@ -27,7 +27,9 @@ def check_frame(data, session_key, item_key, time_key, name="data"):
     for key in (session_key, item_key, time_key):
         bad = data[key].isna().to_numpy()
         if bad.any():
-            raise ValueError(f"{name}: column {key!r} has no value (NaN) in {bad.sum()} rows, the first is row {int(bad.argmax())}")
+            raise ValueError(
+                f"{name}: column {key!r} has no value (NaN) in {bad.sum()} rows, the first is row {int(bad.argmax())}"
+            )
 
 
 def item_map(data, item_key):
@@ -42,15 +44,19 @@ def item_indices(itemidmap, ids, what="item"):
     if (indices < 0).any():
         unknown = pd.Index(ids)[indices < 0].unique()
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        raise ValueError(f"{what} {', '.join(map(str, unknown[:5]))}{more}: not among the {len(itemidmap)} items of the training data")
+        raise ValueError(
+            f"{what} {', '.join(map(str, unknown[:5]))}{more}: not among the {len(itemidmap)} "
+            f"items of the training data"
+        )
     return indices.astype(np.int32)
 
 
 class Sessions:
     """The events of a frame, sorted by (session, time), stable.
 
-    Attributes: ``items`` (events,) int32 item indices; ``offsets`` (sessions+1,), session s holds the events offsets[s]:offsets[s+1];
-    ``by_time``, the sessions by their first timestamp. Sessions are numbered by ascending session id.
+    Attributes: ``items`` (events,) int32 item indices; ``offsets`` (sessions+1,), session s holds the events
+    offsets[s]:offsets[s+1]; ``by_time``, the sessions by their first timestamp. Sessions are numbered by ascending
+    session id.
     """
 
     def __init__(self, data, itemidmap, session_key, item_key, time_key):
@@ -67,10 +73,12 @@ class Sessions:
 
 
 def parallel_batches(sessions, order, batch_size, n_sample, draw_samples):
-    """Yield the epoch's :class:`Batch` es over ``sessions`` in ``order``. ``draw_samples()`` gives a step's (n_sample,) negatives.
+    """Yield the epoch's :class:`Batch` es over ``sessions`` in ``order``. ``draw_samples()`` gives a step's (n_sample,)
+    negatives.
 
-    Lanes hold a session each. When a lane's session is used up it takes the next one; when none is left the lane is removed, so that
-    no event is lost. The epoch ends with the last lane, or, without negative samples, when fewer than two lanes are left.
+    Lanes hold a session each. When a lane's session is used up it takes the next one; when none is left the lane is
+    removed, so that no event is lost. The epoch ends with the last lane, or, without negative samples, when fewer than
+    two lanes are left.
     """
     items, offsets = sessions.items, sessions.offsets
     lanes = np.arange(batch_size)

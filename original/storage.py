@@ -1,7 +1,8 @@
 """Model files: safetensors, with settings in the header as JSON. Nothing in a file is ever executed or unpickled.
 
-Tensors: ``weight/NAME``, ``state/SLOT/NAME``, ``items`` (item ids; JSON bytes where they are no integers), ``support``, and what training
-needs to go on exactly: ``stream/...`` (the NumPy stream), ``dropout/J`` (the MRG streams), ``store/...`` (before the store was drawn).
+Tensors: ``weight/NAME``, ``state/SLOT/NAME``, ``items`` (item ids; JSON bytes where they are no integers), ``support``,
+and what training needs to go on exactly: ``stream/...`` (the NumPy stream), ``dropout/J`` (the MRG streams),
+``store/...`` (before the store was drawn).
 """
 
 import json
@@ -46,7 +47,11 @@ def save(model, path):
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, temporary, {"gru4rec": json.dumps(header)})
+        save_file(
+            {name: np.ascontiguousarray(value) for name, value in tensors.items()},
+            temporary,
+            {"gru4rec": json.dumps(header)},
+        )
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
@@ -55,7 +60,9 @@ def save(model, path):
 
 
 def load(cls, path):
-    """Read a model file into a new ``cls``. Raises FileNotFoundError; ValueError for a damaged file or one whose shapes do not fit."""
+    """Read a model file into a new ``cls``. Raises FileNotFoundError; ValueError for a damaged file or one whose shapes
+    do not fit.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path={str(path)!r}: there is no such model file")
@@ -64,14 +71,20 @@ def load(cls, path):
             header = json.loads((file.metadata() or {}).get("gru4rec", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, ValueError, OSError) as error:
-        raise ValueError(f"path={str(path)!r}: not a model file, or damaged ({error}); accepted is a file written by save") from None
+        raise ValueError(
+            f"path={str(path)!r}: not a model file, or damaged ({error}); accepted is a file written by save"
+        ) from None
     if header.get("format") != FORMAT:
-        raise ValueError(f"path={str(path)!r}: format {header.get('format')!r}; accepted is {FORMAT!r}, as written by save")
+        raise ValueError(
+            f"path={str(path)!r}: format {header.get('format')!r}; accepted is {FORMAT!r}, as written by save"
+        )
 
     try:
         return _restore(cls, path, header, tensors)
     except KeyError as missing:
-        raise ValueError(f"path={str(path)!r}: {missing.args[0]} is missing; accepted is a whole file, as written by save") from None
+        raise ValueError(
+            f"path={str(path)!r}: {missing.args[0]} is missing; accepted is a whole file, as written by save"
+        ) from None
 
 
 def _restore(cls, path, header, tensors):
@@ -83,8 +96,12 @@ def _restore(cls, path, header, tensors):
     _check_shapes(path, model, header, tensors)
     model._stream = np.random.RandomState()
     model._stream.set_state(_stream_state("stream", tensors))
-    model._install({name.removeprefix("weight/"): value for name, value in tensors.items() if name.startswith("weight/")})
-    model.set_optimizer_state({name.removeprefix("state/"): v for name, v in tensors.items() if name.startswith("state/")})
+    model._install(
+        {name.removeprefix("weight/"): value for name, value in tensors.items() if name.startswith("weight/")}
+    )
+    model.set_optimizer_state(
+        {name.removeprefix("state/"): v for name, v in tensors.items() if name.startswith("state/")}
+    )
     model._masks.set_state([tensors[f"dropout/{j}"] for j in range(len(model.dropout_sites()))])
     model.epochs_done, model.error_during_train = header["epochs_done"], header["error_during_train"]
     if "items" in tensors:

@@ -210,7 +210,7 @@ def test_item_tensors_are_updated_in_place(python_mode, name):
         now = variables[name].get_value(borrow=True)
         assert now.ctypes.data == address, f"{name} was copied"
         assert (now != value).any(), f"{name} was not updated"
-    function = gru._steps[False][0]
+    function = gru._steps[False][0].function
     row_ops = [node.op for node in function.maker.fgraph.toposort() if isinstance(node.op, (AddRows, SetRows))]
     assert row_ops and all(op.inplace for op in row_ops)
 
