@@ -3,8 +3,8 @@
 import argparse
 import logging
 import sys
-import warnings
 
+from parity import engines
 from parity.commands import golden, matrix, run, selftest
 
 COMMANDS = (run, golden, selftest, matrix)
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     3 when nothing failed, but an engine lacks what some of the runs need, so that these were not covered.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    warnings.filterwarnings("ignore", message=".*(is meant with|has no learning rate).*")
+    engines.expect_odd_settings()
     options = parser().parse_args(arguments)
     try:
         return options.execute(options)

@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import platform
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -153,6 +154,12 @@ def for_device(spec: EngineSpec, device: str) -> EngineSpec:
         backend = "jax" if device == "gpu" else spec.options["backend"]
         return spec.with_options(backend=backend, device=device)
     return spec
+
+
+def expect_odd_settings() -> None:
+    """Keep engines from warning of unusual pairs of options, which a sweep and a recording contain on purpose."""
+    warnings.filterwarnings("ignore", message=".*(is meant with|has no learning rate)")
+    logging.getLogger("keras_port").setLevel(logging.ERROR)
 
 
 def make_deterministic(engines: list[str], device: str) -> dict[str, str]:

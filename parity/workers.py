@@ -14,6 +14,7 @@ def default_jobs() -> int:
 
 
 def _start(device: str, names: list[str]) -> None:
+    engines.expect_odd_settings()
     engines.choose_device(device, names)
     engines.make_deterministic(names, device)
 
