@@ -58,6 +58,15 @@ def test_events_by_session_and_time_as_they_stand_where_equal(events):
     assert len(sessions) == len(expected)
 
 
+def test_many_equal_first_timestamps_leave_the_sessions_by_id():
+    """NumPy's default sort is stable for a few values only."""
+    events = [(session, item, session % 2) for session in range(500) for item in (1, 2)]
+    sessions, _ = sessions_of(frame_of(events))
+    assert sessions.by_time.tolist() == [*range(0, 500, 2), *range(1, 500, 2)]
+    one_session, itemidmap = sessions_of(frame_of([(1, item, item % 2) for item in range(500)]))
+    assert itemidmap.index[one_session.items].tolist() == [*range(0, 500, 2), *range(1, 500, 2)]
+
+
 @given(event_lists, st.data())
 def test_batches_follow_the_definition_to_the_last_event(events, data):
     sessions, itemidmap = sessions_of(frame_of(events))
