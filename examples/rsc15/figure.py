@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from examples.files import written_whole
 from examples.rsc15.data import SYNTHETIC_NOTE
@@ -42,8 +42,9 @@ def draw(results: Results) -> Figure:
             recall.axhline(published.recall, color="black", linewidth=0.8, label="published, 10 epochs")
         loss.set_title(config)
         loss.set_yscale("log")  # a first epoch may be a hundred times the others
-        loss.yaxis.set_major_formatter(LogFormatter())
-        loss.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 6, 8)))
+        loss.yaxis.set_minor_locator(NullLocator())
+        loss.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         recall.set_xlabel("epoch")
         recall.xaxis.set_major_locator(MaxNLocator(integer=True))
         recall.set_ylim(bottom=0)
