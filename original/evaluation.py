@@ -85,11 +85,11 @@ def _lanes(sessions, batch_size):
         lane, position, end, fresh = lane[left], position[left], end[left], fresh[left]
 
 
-def _rank(scores, target, mode, noise):
-    """Ranks (M,) of ``target`` (M,) among ``scores`` (M, items)."""
+def _rank(scores, target, place, mode, noise):
+    """Ranks (M,) of ``target`` (M,) among ``scores`` (M, items); ``place`` (M,) is its column there, -1 if it has none."""
     if mode == "tiebreaking":
-        scores = scores + noise.rand(*scores.shape) * 1e-10
-        target = target + noise.rand(len(target)) * 1e-10
+        jitter = noise.rand(len(target), scores.shape[1] + 1) * 1e-10
+        scores, target = scores + jitter[:, :-1], target + jitter[np.arange(len(target)), place]
     target = target[:, None]
     if mode == "conservative":
         return np.maximum((scores >= target).sum(axis=1), 1)
@@ -136,21 +136,23 @@ def ranks(
         Y = index[position + 1]
         if scored is None:
             scores, hidden = gru.scores(index[position], hidden)
-            target = scores[np.arange(len(lane)), Y]
+            place, target = Y, scores[np.arange(len(lane)), Y]
         else:
             both, hidden = gru.scores(index[position], hidden, np.concatenate([scored, np.resize(Y, batch_size)]))
-            scores, target = both[:, : len(scored)], both[np.arange(len(lane)), _target_columns(scored, Y)]
-        rank[position + 1] = _rank(np.asarray(scores), np.asarray(target), mode, noise)
+            scores, target, place = _split(np.asarray(both), scored, Y)
+        rank[position + 1] = _rank(np.asarray(scores), np.asarray(target), place, mode, noise)
     predicted = ~np.isnan(rank)
     return events.loc[predicted, [session_key, item_key]].assign(rank=rank[predicted]).reset_index(drop=True)
 
 
-def _target_columns(listed, targets):
-    """Column of each lane's target where ``listed`` is scored first and the lanes' targets after it: its own place in
-    the list if it has one, since a second look-up may differ in the last bit and break a tie.
+def _split(both, listed, targets):
+    """(scores, targets' scores, targets' places in the list or -1).
+
+    ``both`` (M, listed + lanes) holds the scores of the items ``listed``, then those of every lane's target.
+    A target that is in the list has its score there: a second look-up may differ in the last bit and break a tie.
     """
-    place = pd.Index(listed).get_indexer(targets)
-    return np.where(place >= 0, place, len(listed) + np.arange(len(targets)))
+    place, lanes = pd.Index(listed).get_indexer(targets), np.arange(len(targets))
+    return both[:, : len(listed)], both[lanes, np.where(place >= 0, place, len(listed) + lanes)], place
 
 
 def evaluate_gpu(
@@ -214,10 +216,12 @@ def evaluate_sessions_batch(
         wanted = None if items is None else np.concatenate([np.asarray(items), targets])
         scored = pr.predict_next_batch(names[at], ids[at], wanted, batch=len(at))
         scores = scored.to_numpy().T
-        column = scored.index.get_indexer(targets) if items is None else _target_columns(items, targets)
-        target = scores[np.arange(len(at)), column]
-        among = scores if items is None else scores[:, : len(items)]
-        rank[position + 1] = _rank(among[lane], target[lane], mode, noise)
+        if items is None:
+            place = scored.index.get_indexer(targets)
+            target = scores[np.arange(len(at)), place]
+        else:
+            scores, target, place = _split(scores, items, targets)
+        rank[position + 1] = _rank(scores[lane], target[lane], place[lane], mode, noise)
     return _results(rank[~np.isnan(rank)], cut_off)
 
 
