@@ -26,6 +26,7 @@ setup(
     packages=find_packages(
         str(ROOT), include=["original", "original.*", "keras_port", "keras_port.*", "parity", "parity.*"]
     ),
+    package_data={"parity.report": ["schema.json", "style.css"]},
     # From below: pandas 3, Polars 2 and Keras 3.15 start at Python 3.11. From above: Python 3.12 has no
     # numpy.distutils, which Aesara 2.9.4 imports with NumPy 1.26 to look for a BLAS.
     python_requires=">=3.11,<3.12",
@@ -50,7 +51,7 @@ setup(
         "jax": ["jax==0.6.2", "jaxlib==0.6.2"],
         # PyTorch 2.13 asks for setuptools 77 or later, which Aesara does not admit (above).
         "torch": ["torch>=2.6,<2.13"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
+        "test": ["jsonschema>=4", "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

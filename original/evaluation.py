@@ -86,7 +86,7 @@ def _lanes(sessions, batch_size):
 
 
 def _rank(scores, target, place, mode, noise):
-    """Ranks (M,) of ``target`` (M,) among ``scores`` (M, items); ``place`` (M,) is its column there, -1 if it has none."""
+    """Ranks (M,) of ``target`` (M,) among ``scores`` (M, items); ``place`` (M,) is its column there, -1 for none."""
     if mode == "tiebreaking":
         jitter = noise.rand(len(target), scores.shape[1] + 1) * 1e-10
         scores, target = scores + jitter[:, :-1], target + jitter[np.arange(len(target)), place]
