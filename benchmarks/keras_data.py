@@ -14,6 +14,15 @@ SETTINGS = {
         "sample_alpha": 0.0,
         "bpreg": 1.0,
     },
+    "bpr-max-constrained": {
+        "loss": "bpr-max",
+        "final_act": "elu-0.5",
+        "learning_rate": 0.2,
+        "momentum": 0.1,
+        "sample_alpha": 0.0,
+        "bpreg": 0.5,
+        "constrained_embedding": True,
+    },
     "cross-entropy": {
         "loss": "cross-entropy",
         "final_act": "softmax",
@@ -40,6 +49,19 @@ def events(n_items, n_sessions, seed=1):
 def read(path):
     """A prepared, tab separated file of events."""
     return pd.read_csv(path, sep="\t")
+
+
+def with_items(frame, n_items):
+    """``frame`` with later sessions of ten events that fill its item set up to ``n_items``."""
+    missing = np.arange(max(n_items - frame["ItemId"].nunique(), 0))
+    filling = pd.DataFrame(
+        {
+            "SessionId": frame["SessionId"].max() + 1 + missing // 10,
+            "ItemId": frame["ItemId"].max() + 1 + missing,
+            "Time": frame["Time"].max() + 1.0 + missing,
+        }
+    )
+    return pd.concat([frame[list(filling.columns)], filling], ignore_index=True)
 
 
 def seconds(function, at_least):

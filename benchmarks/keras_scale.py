@@ -1,10 +1,12 @@
 """How the cost of a keras_port/ training step grows with the number of items and of units: a table and a figure.
 
-    python -m benchmarks.keras_scale [--items 3000 37483 300000 1000000] [--units 100 256 512] [--out runs/keras_scale]
+    python -m benchmarks.keras_scale [--items 3000 37483 300000 1000000] [--units 100 256 512] [--out PATH]
 
 Every pair is measured in a process of its own, on synthetic events, with bpr-max, batch 32 and 2048 samples. Peak
 memory is the process' largest resident size from the first training call on, beside the size of the tensors that
-training needs (weights and optimizer state): a step that copied an item tensor would show in both columns.
+training needs (weights and optimizer state): a step that copied an item tensor would show in both columns. "near
+steps/s" is the speed in the same tables when every step's rows are among the first 3,000: it stays level where the
+number of items costs nothing but the way to rows that are in no cache.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -62,12 +65,17 @@ def measure(n_items, units, seconds):
     run(chunks[0]).numpy()
     first = time.perf_counter() - start
     run(chunks[1]).numpy()
-    rates = []
+
+    def rate(chunks):
+        spent, calls = keras_data.seconds(iter_calls(run, chunks), seconds / 3)
+        return calls * gru.steps_per_call / spent
+
     with PeakMemory() as memory:
-        for _ in range(3):
-            spent, calls = keras_data.seconds(iter_calls(run, chunks), seconds / 3)
-            rates.append(calls * gru.steps_per_call / spent)
+        rates = [rate(chunks) for _ in range(3)]
+    close = near(chunks, gru.n_items)
+    near_per_s = sorted(rate(close) for _ in range(3))[1]
     return {
+        "near_per_s": near_per_s,
         "items": gru.n_items,
         "units": units,
         "steps_per_s": sorted(rates)[1],
@@ -76,6 +84,16 @@ def measure(n_items, units, seconds):
         "peak_gib": memory.peak / 2**30,
         "growth_gib": (memory.peak - before) / 2**30,
     }
+
+
+def near(chunks, n_items, among=3000):
+    """The same chunks with every item replaced by one of the first ``among``."""
+    from keras_port.sessions import add_occurrences
+
+    folded = [{**chunk, "X": chunk["X"] % among, "Y": chunk["Y"] % among} for chunk in chunks]
+    for chunk in folded:
+        add_occurrences(chunk, [part for part in ("X", "Y") if f"last_{part}" in chunk], np.zeros(n_items, np.int32))
+    return folded
 
 
 def iter_calls(run, chunks):
@@ -110,7 +128,9 @@ def main(argv=None):
     parser.add_argument("--items", type=int, nargs="+", default=ITEMS)
     parser.add_argument("--units", type=int, nargs="+", default=UNITS)
     parser.add_argument("--seconds", type=float, default=6.0, help="of measuring, for each size")
-    parser.add_argument("--out", type=Path, default=Path("runs/keras_scale"), help="PATH.json and PATH.png are written")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/keras_scale"), help="without a suffix")
+    parser.add_argument("--memory", type=float, default=12.0, help="GiB; sizes that need more are left out")
+    parser.add_argument("--go-on", action="store_true", help="keep what PATH.json holds, measure what it lacks")
     parser.add_argument(
         "--one", nargs=2, type=int, metavar=("ITEMS", "UNITS"), help="measure one size, print it as JSON"
     )
@@ -118,9 +138,16 @@ def main(argv=None):
     if args.one:
         print(json.dumps(measure(*args.one, args.seconds)))
         return
-    console, rows = Console(width=120), []
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    console, file = Console(width=120), args.out.with_suffix(".json")
+    rows = json.loads(file.read_text()) if args.go_on and file.exists() else []
     for units in args.units:
         for n_items in args.items:
+            if any((row["items"], row["units"]) == (n_items, units) for row in rows):
+                continue
+            if needed(n_items, units) > args.memory:
+                console.print(f"{n_items} items, {units} units: left out, needs {needed(n_items, units):.1f} GiB")
+                continue
             command = [sys.executable, "-m", "benchmarks.keras_scale", "--seconds", str(args.seconds)]
             done = subprocess.run([*command, "--one", str(n_items), str(units)], capture_output=True, text=True)
             if done.returncode:
@@ -128,15 +155,32 @@ def main(argv=None):
                 continue
             rows.append(json.loads(done.stdout.splitlines()[-1]))
             console.print(f"{n_items} items, {units} units: {rows[-1]['steps_per_s']:.0f} steps/s")
-    table = Table("items", "units", "steps/s", "first call s", "tensors GiB", "peak GiB", "growth while training GiB")
-    for row in rows:
-        figures = (f"{row[name]:.2f}" for name in ("first_call_s", "tensors_gib", "peak_gib", "growth_gib"))
-        table.add_row(f"{row['items']:,}", str(row["units"]), f"{row['steps_per_s']:.0f}", *figures)
-    console.print(table)
+            file.write_text(json.dumps(rows, indent=1))
     if rows:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.with_suffix(".json").write_text(json.dumps(rows, indent=1))
+        rows.sort(key=lambda row: (row["units"], row["items"]))
         figure(rows, args.out.with_suffix(".png"))
+        report(rows, args, console)
+        with open(args.out.with_suffix(".txt"), "w", encoding="utf-8") as text:
+            report(rows, args, Console(file=text, width=120))
+
+
+def needed(n_items, units):
+    """GiB at the largest moment: weights and two slots in float32, and the drawn weights beside them."""
+    return 4 * (3 + 1) * n_items * (4 * units + 1) / 2**30
+
+
+def report(rows, args, console):
+    """Print the table, and which sizes were left out."""
+    table = Table("items", "units", "steps/s", "near steps/s", "first call s", "tensors GiB", "peak GiB", "growth GiB")
+    for row in rows:
+        speeds = (f"{row[name]:.0f}" for name in ("steps_per_s", "near_per_s"))
+        figures = (f"{row[name]:.2f}" for name in ("first_call_s", "tensors_gib", "peak_gib", "growth_gib"))
+        table.add_row(f"{row['items']:,}", str(row["units"]), *speeds, *figures)
+    console.print(table)
+    for units in args.units:
+        for n_items in args.items:
+            if needed(n_items, units) > args.memory:
+                console.print(f"left out: {n_items:,} items, {units} units ({needed(n_items, units):.1f} GiB)")
 
 
 if __name__ == "__main__":

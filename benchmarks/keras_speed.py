@@ -1,15 +1,17 @@
-"""Steps per second of keras_port/ against plain TensorFlow, in alternating pairs after a warm-up.
+"""keras_port/ against original/ in C mode and against plain TensorFlow, in one run, taking turns.
 
-    python -m benchmarks.keras_speed [--train train_full.txt --test test.txt] [--config bpr-max cross-entropy]
+    python -m benchmarks.keras_speed [--train train_full.txt --test test.txt] [--items N]
 
-keras_port/ is timed as ``fit`` runs it: batches, negative samples and dropout masks are drawn while it computes. Plain
-TensorFlow is given arrays that were made ready beforehand. Compilation is timed apart.
+Every contender is a process of its own, warmed up, and works while the others wait. Both engines are timed as ``fit``
+runs them: batches, negative samples and dropout masks are drawn within the time. Plain TensorFlow
+(``benchmarks/plain_tensorflow.py``) is given arrays that were made ready beforehand. Evaluation: Recall and MRR of the
+whole test file at 1, 5, 10 and 20. What is compiled before the first step is timed apart.
 """
 
 import argparse
 import itertools
 import logging
-import statistics
+import multiprocessing
 import time
 
 import numpy as np
@@ -18,26 +20,79 @@ from rich.table import Table
 
 from benchmarks import keras_data, plain_tensorflow
 
+NAMES = {"plain": "plain TensorFlow", "original": "original, C mode", "keras": "keras_port"}
+OPTIONS = {"layers": [100], "batch_size": 32, "n_sample": 2048}
+CUT_OFFS = [1, 5, 10, 20]
 
-class PortSteps:
-    """keras_port/'s own loop over chunks, an epoch after the other, as a function to call."""
 
-    def __init__(self, gru):
-        self.model, self.dataset = gru.model, gru._dataset
-        self.program = gru.model.program("steps")
+def frames(arguments):
+    """(train, test) of the command line, filled up to ``--items``."""
+    if arguments.train:
+        train, test = keras_data.read(arguments.train), keras_data.read(arguments.test)
+    else:
+        train, test = keras_data.events(2933, 17794), keras_data.events(2933, 3500, seed=2)
+    return keras_data.with_items(train, arguments.items), test
 
-    def first_call(self):
-        """Seconds of the first call: tracing, compiling, and one chunk."""
-        self.dataset.start_epoch()
-        chunk = self.dataset[0]
-        start = time.perf_counter()
-        self.program(chunk)
-        return time.perf_counter() - start
 
-    def epoch(self):
-        """Train one epoch; returns its steps."""
-        self.model._fit_epoch(self.dataset, _Silent())
-        return len(self.dataset.positions)
+class KerasPort:
+    """``train(steps)``: the loop of ``fit`` over the first steps of an epoch."""
+
+    def __init__(self, config, train, test):
+        from keras_port import GRU4Rec, evaluation
+
+        self.test, self.evaluation = test, evaluation
+        self.gru = GRU4Rec(**OPTIONS, **keras_data.SETTINGS[config])
+        self.gru.prepare(train)
+
+    def train(self, steps):
+        dataset = self.gru._dataset
+        dataset.start_epoch()
+        dataset._fixed = dataset.positions[:steps]
+        self.gru.model._fit_epoch(dataset, _Silent())
+        dataset._fixed = None
+
+    def evaluate(self):
+        return self.evaluation.evaluate_gpu(self.gru, self.test, cut_off=CUT_OFFS)
+
+
+class Original(KerasPort):
+    """The same of original/, compiled to C."""
+
+    def __init__(self, config, train, test):
+        from original import evaluation
+        from original.gru4rec import GRU4Rec
+
+        class Short(GRU4Rec):
+            def batches(self):
+                return itertools.islice(super().batches(), self.steps)
+
+        self.test, self.evaluation = test, evaluation
+        self.gru = Short(**OPTIONS, **keras_data.SETTINGS[config], backend="c")
+        self.gru.prepare(train)
+
+    def train(self, steps):
+        self.gru.steps = steps
+        self.gru._epoch(0, 1, None)
+
+
+class Plain:
+    """``train(steps)`` of the plain step, on full batches made ready beforehand."""
+
+    def __init__(self, config, train, test):
+        from keras_port import GRU4Rec
+        from keras_port.sessions import last_occurrence
+
+        gru = GRU4Rec(**OPTIONS, **keras_data.SETTINGS[config])
+        gru.prepare(train, sample_store=2_000_000)
+        rng, scratch, ready = np.random.RandomState(0), np.zeros(gru.n_items, np.int32), []
+        for batch in itertools.islice((b for b in gru.batches() if len(b.X) == gru.batch_size), 400):
+            last = [last_occurrence(part, scratch).astype(np.int32) for part in (batch.X, batch.Y)]
+            ready.append((batch.X, batch.Y, *last, batch.R, rng.rand(gru.batch_size, gru.layers[-1]) < 0.7))
+        self.ready, self.step = itertools.cycle(ready), plain_tensorflow.plain_step(gru.n_items, config)
+
+    def train(self, steps):
+        for _ in range(steps):
+            self.step(*next(self.ready)).numpy()
 
 
 class _Silent:
@@ -48,77 +103,85 @@ class _Silent:
         pass
 
 
-def ready_batches(gru, count):
-    """Full batches as the plain step takes them."""
-    rng, scratch = np.random.RandomState(0), np.zeros(gru.n_items, np.int32)
-    from keras_port.sessions import last_occurrence
-
-    arrays = []
-    for batch in itertools.islice((b for b in gru.batches() if len(b.X) == gru.batch_size), count):
-        last = [last_occurrence(part, scratch).astype(np.int32) for part in (batch.X, batch.Y)]
-        mask = rng.rand(gru.batch_size, gru.layers[-1]) < 0.7
-        arrays.append((batch.X, batch.Y, *last, batch.R, mask))
-    return arrays
+def _serve(pipe, name, config, arguments):
+    train, test = frames(arguments)
+    contender = {"plain": Plain, "original": Original, "keras": KerasPort}[name](config, train, test)
+    for task, *values in iter(pipe.recv, None):
+        start = time.perf_counter()
+        result = getattr(contender, task)(*values)
+        pipe.send((time.perf_counter() - start, result))
 
 
-def compare(config, train, test, pairs, at_least):
-    """A dict of figures for one configuration."""
-    from keras_port import GRU4Rec, evaluation
+class Contender:
+    """A process that trains or evaluates when told to; ``do`` gives (seconds, result)."""
 
-    gru = GRU4Rec(layers=[100], batch_size=32, n_sample=2048, **keras_data.SETTINGS[config])
-    gru.prepare(train)
-    port = PortSteps(gru)
-    compile_seconds = port.first_call()
-    plain = plain_tensorflow.plain_step(gru.n_items, config)
-    ready = itertools.cycle(ready_batches(gru, 200))
-    start = time.perf_counter()
-    plain(*next(ready))
-    plain_compile = time.perf_counter() - start
-    figures = {
-        "compile": compile_seconds,
-        "plain compile": plain_compile,
-        "port": [],
-        "plain": [],
-        "items": gru.n_items,
-    }
-    port.epoch()  # warm-up
-    for _ in range(pairs):
-        spent, calls = keras_data.seconds(lambda: plain(*next(ready)).numpy(), at_least)
-        figures["plain"].append(calls / spent)
-        start, steps = time.perf_counter(), 0
-        while time.perf_counter() - start < at_least:
-            steps += port.epoch()
-        figures["port"].append(steps / (time.perf_counter() - start))
-    figures["ratio"] = [a / b for a, b in zip(figures["port"], figures["plain"])]
-    evaluation.evaluate_gpu(gru, test)  # warm-up: compiles
-    start = time.perf_counter()
-    evaluation.evaluate_gpu(gru, test, cut_off=[1, 5, 10, 20])
-    figures["evaluation"] = time.perf_counter() - start
-    return figures
+    def __init__(self, name, config, arguments):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, name, config, arguments), daemon=True)
+        self.process.start()
+
+    def do(self, task, *values):
+        self.pipe.send((task, *values))
+        return self.pipe.recv()
+
+    def stop(self):
+        self.pipe.send(None)
+        self.process.join()
+
+
+def spread(ratios):
+    return f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def compare(config, arguments, console):
+    """Time one setting and print its table."""
+    contenders = {name: Contender(name, config, arguments) for name in arguments.contender}
+    first = {name: c.do("train", 32)[0] for name, c in contenders.items()}
+    for contender in contenders.values():
+        contender.do("train", arguments.steps)
+    trained = np.array(
+        [[c.do("train", arguments.steps)[0] for c in contenders.values()] for _ in range(arguments.rounds)]
+    )
+    judged = {name: c for name, c in contenders.items() if name != "plain"}
+    for contender in judged.values():
+        contender.do("evaluate")  # warm-up: compiles
+    evaluated = np.array([[c.do("evaluate")[0] for c in judged.values()] for _ in range(arguments.rounds)])
+    for contender in contenders.values():
+        contender.stop()
+    n_items = frames(arguments)[0]["ItemId"].nunique()
+    table = Table(
+        *("contender", "steps/s", "keras_port is faster by", "to first steps, s", "evaluation, s", "faster by"),
+        title=f"{config}, n = {n_items:,}, float32: {arguments.rounds} rounds of {arguments.steps} steps",
+    )
+    for i, name in enumerate(contenders):
+        row = [NAMES[name], f"{arguments.steps / np.median(trained[:, i]):.0f}"]
+        row += [spread(trained[:, i] / trained[:, list(contenders).index("keras")]), f"{first[name]:.1f}"]
+        if name in judged:
+            j = list(judged).index(name)
+            row += [f"{np.median(evaluated[:, j]):.2f}", spread(evaluated[:, j] / evaluated[:, -1])]
+        table.add_row(*row)
+    console.print(table)
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--train", help="prepared training file; synthetic events of the same size without it")
     parser.add_argument("--test", help="prepared test file")
-    parser.add_argument("--config", nargs="+", choices=list(keras_data.SETTINGS), default=list(keras_data.SETTINGS))
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each half of a pair")
-    args = parser.parse_args(argv)
-    if (args.train is None) != (args.test is None):
+    parser.add_argument("--items", type=int, default=0, help="fill the item set up to this number with rare items")
+    choices = list(plain_tensorflow.SETTINGS)
+    parser.add_argument("--config", nargs="+", choices=choices, default=choices)
+    parser.add_argument("--contender", nargs="+", choices=list(NAMES), default=list(NAMES), help="keras comes last")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=640)
+    arguments = parser.parse_args(argv)
+    if (arguments.train is None) != (arguments.test is None):
         parser.error("--train and --test go together")
+    if arguments.contender[-1] != "keras":
+        parser.error("--contender: keras comes last")
     logging.basicConfig(level=logging.WARNING)
-    train = keras_data.read(args.train) if args.train else keras_data.events(2933, 17794)
-    test = keras_data.read(args.test) if args.test else keras_data.events(2933, 3500, seed=2)
-    table = Table(
-        "setting", "items", "plain steps/s", "keras_port steps/s", "ratio (median)", "compile s", "evaluation s"
-    )
-    for config in args.config:
-        f = compare(config, train, test, args.pairs, args.seconds)
-        spread = f"{statistics.median(f['ratio']):.2f} ({min(f['ratio']):.2f} to {max(f['ratio']):.2f})"
-        port, plain = (f"{statistics.median(f[what]):.0f}" for what in ("port", "plain"))
-        table.add_row(config, str(f["items"]), plain, port, spread, f"{f['compile']:.1f}", f"{f['evaluation']:.2f}")
-    Console(width=120).print(table)
+    for config in arguments.config:
+        compare(config, arguments, Console(width=120))
 
 
 if __name__ == "__main__":

@@ -178,7 +178,8 @@ def _hidden_states(model, test, batch_size):
             at = np.where(real, test.offsets[block][None] + within, 0)
             X = np.zeros((_STEPS, B), np.int32)
             X[:, : len(block)] = np.where(real, test.items[at], 0)
-            hidden, states = program({"X": X, **{f"hidden{k}": h for k, h in enumerate(hidden)}})
+            steps = np.int32(real.any(axis=1).sum())
+            hidden, states = program({"X": X, "steps": steps, **{f"hidden{k}": h for k, h in enumerate(hidden)}})
             H[at[real] + 1] = backends.to_numpy(states)[:, : len(block)][real]
     is_first = np.zeros(len(test.items), bool)
     is_first[test.offsets[:-1]] = True
@@ -187,7 +188,7 @@ def _hidden_states(model, test, batch_size):
 
 
 def _reader(model):
-    """Lanes read items X (T, B): the last hidden states, and the last layer's state at each step (T, B, L)."""
+    """Lanes read ``steps`` of the items X (T, B): the last states, and the last layer's at each step (T, B, L)."""
     depth = len(model.settings.layers)
 
     def read(given):
@@ -199,7 +200,7 @@ def _reader(model):
             hidden = model.step_hidden(ops.take(X, t, axis=0), hidden)
             return t + 1, hidden, ops.scatter_update(states, ops.reshape(t, (1, 1)), hidden[-1][None])
 
-        loop = ops.while_loop(lambda t, *_: t < X.shape[0], body, (ops.zeros((), "int32"), start, states))
+        loop = ops.while_loop(lambda t, *_: t < given["steps"], body, (ops.zeros((), "int32"), start, states))
         return loop[1:]
 
     return read

@@ -28,24 +28,43 @@ class _Scores:
         self.count = ops.cast(ops.sum(ops.cast(self.columns, "int32")), dtype)  # M + n_sample
         self.diagonal = ops.eye(B, N, dtype="bool")
         self.yhat = y_pred
-        self.target = ops.sum(ops.where(self.diagonal, y_pred, ops.zeros_like(y_pred)), axis=1, keepdims=True)  # (B, 1)
+        own = ops.where(ops.eye(B, dtype="bool"), y_pred[:, :B], ops.zeros((B, B), dtype))
+        self.target = ops.sum(own, axis=1, keepdims=True)  # (B, 1)
 
     def total(self, values):
         """Sum of (B, N) values over the scored items: (B,)."""
-        return ops.sum(ops.where(self.columns, values, ops.zeros_like(values)), axis=1)
+        return _row_sums(ops.where(self.columns, values, ops.zeros_like(values)))
 
     def mean(self, values):
         """Mean of (B, N) values over the scored items: (B,)."""
         return self.total(values) / self.count
 
     def negatives_softmax(self):
-        """Softmax over each lane's negatives: the target is 0 when the maximum is taken, and out of the sum."""
+        """Softmax over each lane's negatives, up to one factor a lane: (B, N).
+
+        The target is 0 when the maximum is taken, and out of the sum.
+        """
         negative = ops.logical_and(self.columns, ops.logical_not(self.diagonal))
         zeros = ops.zeros_like(self.yhat)
         scores = ops.where(negative, self.yhat, zeros)
-        # the maximum is over the row with the target's 0 in it, so the 0 of an empty lane's column changes nothing
-        weights = ops.where(negative, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), zeros)
-        return weights / ops.sum(weights, axis=1, keepdims=True)
+        # the maximum is over the row with the target's 0 in it, so the 0 of an empty lane's column changes nothing;
+        # it is part of the factor, which has no gradient
+        largest = ops.stop_gradient(ops.max(scores, axis=1, keepdims=True))
+        return ops.where(negative, ops.exp(scores - largest), zeros)
+
+    def negatives_mean(self):
+        """f(values (B, N)) -> (B,): sum_j w_j values_j, w the negatives' softmax.
+
+        It is normalised after the sum: one division a lane instead of a row of them.
+        """
+        w = self.negatives_softmax()
+        total = _row_sums(w)
+        return lambda values: _row_sums(w * values) / total
+
+
+def _row_sums(values):
+    """(B, N) -> (B,). As a product with ones, which runs in the matrix library; XLA makes a slower tree of a sum."""
+    return ops.reshape(ops.matmul(values, ops.ones((values.shape[1], 1), values.dtype)), (-1,))
 
 
 class SessionLoss(keras.losses.Loss):
@@ -113,7 +132,7 @@ class TOP1Max(SessionLoss):
     """sum_j w_j [sigmoid(yhat_j - yhat_target) + sigmoid(yhat_j^2)], w the negatives' softmax (1706.03847, eq. 6)."""
 
     def per_lane(self, scores):
-        return ops.sum(scores.negatives_softmax() * _top1_terms(scores), axis=1)
+        return scores.negatives_mean()(_top1_terms(scores))
 
 
 @keras.saving.register_keras_serializable(package="keras_port")
@@ -125,9 +144,9 @@ class BPRMax(SessionLoss):
         self.bpreg = bpreg
 
     def per_lane(self, scores):
-        w = scores.negatives_softmax()
-        likelihood = ops.sum(w * ops.sigmoid(scores.target - scores.yhat), axis=1)
-        return -ops.log(likelihood + LOG_FLOOR) + self.bpreg * ops.sum(w * scores.yhat * scores.yhat, axis=1)
+        mean = scores.negatives_mean()
+        likelihood = mean(ops.sigmoid(scores.target - scores.yhat))
+        return -ops.log(likelihood + LOG_FLOOR) + self.bpreg * mean(scores.yhat * scores.yhat)
 
     def get_config(self):
         return {**super().get_config(), "bpreg": self.bpreg}
