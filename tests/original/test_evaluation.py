@@ -63,7 +63,9 @@ def plain_metrics(ranks, N):
     return sum(r <= N for *_, r in ranks) / len(ranks), sum(1 / r for *_, r in ranks if r <= N) / len(ranks)
 
 
-event_lists = st.lists(st.tuples(st.integers(0, 9), st.integers(8, 18), st.integers(0, 4)), min_size=1, max_size=60)
+# Few sessions, so that most have several events; items 9 and 17 are unknown.
+event_lists = st.lists(st.tuples(st.integers(0, 5), st.integers(9, 17), st.integers(0, 4)), min_size=1, max_size=40)
+many_events = st.lists(st.tuples(st.integers(0, 5), st.integers(9, 17), st.integers(0, 4)), min_size=25, max_size=40)
 
 
 def frame_of(events):
@@ -71,7 +73,7 @@ def frame_of(events):
 
 
 @settings(max_examples=60)
-@given(event_lists, st.integers(1, 12), st.sampled_from([None, [10], [12, 16, 11], [16, 15, 14, 13, 12, 11, 10]]))
+@given(event_lists | many_events, st.integers(1, 8), st.sampled_from([None, [10], [12, 16, 11], [16, 15, 14, 13, 12, 11, 10]]))
 def test_ranks_and_metrics_follow_the_definition(events, batch_size, items):
     test = frame_of(events)
     for mode in MODES:
