@@ -59,7 +59,7 @@ class GRU4Rec:
     layers : units of each GRU layer.
     n_epochs, batch_size : epochs of ``fit``; sessions trained side by side (lanes).
     dropout_p_hidden, dropout_p_embed : share of a layer's output, of the embedding, that is dropped.
-    learning_rate, momentum, lmbd : step size, Nesterov-free momentum, L2 regularisation.
+    learning_rate, momentum, lmbd : step size, momentum, L2 regularisation.
     embedding : units of a separate item embedding, 0 for none; ``constrained_embedding=True`` uses the output weights
         as embedding, and wins over it.
     n_sample, sample_alpha : negative samples a step besides the other lanes' targets, drawn with probability
