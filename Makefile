@@ -42,7 +42,7 @@ parity: $(VENV)/.installed-jax
 	$(VENV)/bin/python -m parity run --steps 12 --out runs/parity $(ARGS)
 
 test: $(VENV)/.installed-jax,test
-	$(VENV)/bin/python -m pytest $(if $(filter true,$(CI)),-m "not gpu") $(ARGS)
+	$(VENV)/bin/python -m pytest -n 2 $(if $(filter true,$(CI)),-m "not gpu") $(ARGS)
 
 lint: $(VENV)/.installed-jax,test
 	$(VENV)/bin/python -m ruff check . $(ARGS)

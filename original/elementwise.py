@@ -37,7 +37,7 @@ class FlatElemwise(Elemwise):
 
     def c_code_cache_version_apply(self, node):
         version = super().c_code_cache_version_apply(node)
-        return (*version, 5) if version else version
+        return (*version, 6) if version else version
 
     def c_support_code_apply(self, node, nodename):
         """The loops, in a function of their own: GCC leaves loops in Aesara's long ``run`` function alone."""

@@ -32,7 +32,7 @@ class TakeRows(COp):
         outputs[0][0] = x[index]
 
     def c_code_cache_version(self):
-        return (1,)
+        return (2,)
 
     def c_code(self, node, name, inputs, outputs, sub):
         (x, index), (out,), fail = inputs, outputs, sub["fail"]
@@ -93,7 +93,7 @@ class _RowOp(COp):
         outputs[0][0] = x
 
     def c_code_cache_version(self):
-        return (1,)
+        return (2,)
 
     def c_code(self, node, name, inputs, outputs, sub):
         (x, y, index), (out,) = inputs, outputs
