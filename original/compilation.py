@@ -56,7 +56,7 @@ def precompile_headers():
     header.write_text(_HEADERS)
     mine = header.with_name(f"{os.getpid()}.gch")
     x = aesara.scalar.float32()
-    flags = CLinker().accept(FunctionGraph([x], [aesara.scalar.sqr(x)], clone=False)).compile_args()
+    flags = CLinker().accept(FunctionGraph([x], [aesara.scalar.square(x)], clone=False)).compile_args()
     flags = [flag for flag in flags if flag not in ("-include", str(header))]
     includes = [f"-I{folder}" for folder in std_include_dirs()]
     command = [
