@@ -19,7 +19,8 @@ class Recording:
         with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
             self.arrays = {key: file[key] for key in file.files}
         self.spec = json.loads(str(self["spec"]))
-        self.dtype, self.sample_store, self.n_steps = self.spec["dtype"], self.spec["sample_store"], int(self["n_steps"])
+        self.dtype, self.sample_store = self.spec["dtype"], self.spec["sample_store"]
+        self.n_steps = int(self["n_steps"])
         self.keys = dict(zip(("session_key", "item_key", "time_key"), self.spec["columns"]))
 
     def __getitem__(self, key):
@@ -53,7 +54,7 @@ class Recording:
 
 
 def epoch_steps(gru, gradients=False):
-    """Train one epoch through the step-level interface, as ``fit`` does. Yields (batch, masks, hidden before, result) a step.
+    """Train one epoch step by step, as ``fit`` does. Yields (batch, masks, hidden before, result) a step.
 
     One graph serves all steps, whichever of them are looked at: compiling a second one costs more than all the steps.
     """
@@ -68,7 +69,7 @@ def epoch_steps(gru, gradients=False):
 
 
 def replay(recording, gru):
-    """Train ``gru`` on a recording's data from its seed alone. Returns what every step took and gave, and the initial weights."""
+    """Train on a recording's data from the seed alone. Returns the initial weights and what the steps took and gave."""
     gru.prepare(recording.train, recording.sample_store)
     initial, steps, losses = gru.get_weights(), [], []
     for _ in range(gru.n_epochs):

@@ -18,10 +18,10 @@ SMALL = dict(layers=[3], batch_size=2, n_sample=2, n_epochs=1, dropout_p_hidden=
 
 
 @pytest.fixture(scope="module")
-def gru():
+def gru(uncompiled):
     """A model before its first step; nothing here is worth compiling C code for."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backends, "c_mode", lambda: backends.Mode("py", "fast_run"))
+        patch.setattr(backends, "c_mode", lambda: uncompiled)
         model = GRU4Rec(**SMALL)
         model.prepare(FRAME, 6)
         yield model
@@ -74,7 +74,7 @@ BAD_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options, message", BAD_OPTIONS, ids=[f"{list(o)[-1]}-{i}" for i, (o, _) in enumerate(BAD_OPTIONS)])
+@pytest.mark.parametrize("options, message", BAD_OPTIONS)
 def test_options(options, message):
     with pytest.raises(ValueError, match=message):
         GRU4Rec(**options)
@@ -219,7 +219,6 @@ def test_sample_store(value):
         lambda model: evaluation.evaluate_gpu(model, FRAME),
         lambda model: evaluation.evaluate_sessions_batch(model, FRAME),
     ],
-    ids="n_items get_weights get_hidden batches predict scores train_step save retrain resume evaluate_gpu sessions_batch".split(),
 )
 def test_a_model_without_weights(call):
     with pytest.raises(RuntimeError, match="the model has no (weights|items|data) yet: call fit"):
@@ -338,7 +337,7 @@ def model_file(gru, tmp_path):
 @pytest.mark.parametrize("size", [-1, -100, 200, 8, 5, 0])
 def test_a_truncated_model_file(model_file, size):
     model_file.write_bytes(model_file.read_bytes()[:size])
-    with pytest.raises(ValueError, match=says(f"path={str(model_file)!r}", "not a model file, or damaged", "written by save")):
+    with pytest.raises(ValueError, match=says(f"path={str(model_file)!r}", "damaged", "written by save")):
         GRU4Rec.load(model_file)
 
 
@@ -380,7 +379,6 @@ def edited(path, change):
         (lambda t, h: t.pop("dropout/0"), says("path=", "dropout/0 is missing")),
         (lambda t, h: t.update(support=np.arange(7)), says("path=", "support has shape (7,)", "(3,)")),
     ],
-    ids="Wh0 Wy acc/By no-By items layers loss unknown-option format no-params no-n_items no-stream no-dropout support".split(),
 )
 def test_model_files_of_another_shape(model_file, change, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Every recorded reference run, reproduced free-running: nothing is taken from a recording but its settings and its data."""
+"""Every recorded reference run, reproduced free-running: only settings and data are the recording's."""
 
 import importlib.util
 import sys

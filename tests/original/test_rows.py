@@ -6,7 +6,6 @@ import aesara
 import aesara.tensor as at
 import numpy as np
 import pytest
-from aesara.compile.mode import Mode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import epoch_steps, relative_error
@@ -18,7 +17,6 @@ from original.padding import Padding
 from original.rows import AddRows, SetRows, TakeRows, Used
 
 NO_JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is an optional extra")
-PYTHON = Mode("py", "fast_run")
 OPS = [AddRows, SetRows]
 
 
@@ -32,18 +30,17 @@ def plain(op, x, y, index):
 
 
 @pytest.fixture(scope="module", params=["c", "python"])
-def compiled(request):
+def compiled(request, uncompiled):
     """function(op, dtype, inplace, strided): (x, y, index) -> x with its rows changed; compiled once."""
-    mode, functions = backend.c_mode() if request.param == "c" else PYTHON, {}
+    mode, functions = backend.c_mode() if request.param == "c" else uncompiled, {}
 
     def function(op, dtype="float64", inplace=False, strided=False):
         key = op, dtype, inplace, strided
         if key not in functions:
             x, y, index = at.matrix("x", dtype=dtype), at.matrix("y", dtype=dtype), at.ivector("index")
             arguments = (x.T, y.T, index[::2]) if strided else (x, y, index)
-            functions[key] = aesara.function(
-                [aesara.In(x, mutable=inplace), y, index], op(inplace=inplace)(*arguments), mode=mode, accept_inplace=True
-            )
+            inputs = [aesara.In(x, mutable=inplace), y, index]
+            functions[key] = aesara.function(inputs, op(inplace=inplace)(*arguments), mode=mode, accept_inplace=True)
             if request.param == "c" and not strided:
                 (node,) = functions[key].maker.fgraph.toposort()
                 assert node.op.inplace == inplace
@@ -59,7 +56,8 @@ def drawn(rows, columns, index, dtype="float64"):
     """x, y and index of these sizes; few rows, so that most occur several times."""
     random = np.random.RandomState(rows)
     index = np.array(index, np.int32) % rows
-    return random.randn(rows, columns).astype(dtype), random.randn(len(index), columns).astype(dtype), index.astype(np.int32)
+    x, y = random.randn(rows, columns), random.randn(len(index), columns)
+    return x.astype(dtype), y.astype(dtype), index.astype(np.int32)
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -113,7 +111,8 @@ def test_a_row_out_of_bounds_is_an_error(op, row):
 @pytest.mark.parametrize("shape", [(1, 2), (3, 2), (2, 1), (2, 3)])
 def test_rows_of_another_number_or_width_are_an_error(op, shape):
     function = aesara.function(list(inputs := _symbols()), op()(*inputs), mode=backend.c_mode())
-    with pytest.raises(ValueError, match=rf"{op.__name__}: {shape[0]} rows of {shape[1]} columns for 2 indices of rows of 2"):
+    said = f"{op.__name__}: {shape[0]} rows of {shape[1]} columns for 2 indices of rows of 2"
+    with pytest.raises(ValueError, match=said):
         function(np.zeros((4, 2)), np.zeros(shape), np.zeros(2, np.int32))
 
 
@@ -123,7 +122,12 @@ def _symbols():
 
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize(
-    "x, y, index", [(at.dmatrix, at.fmatrix, at.ivector), (at.dmatrix, at.dmatrix, at.lvector), (at.dvector, at.dmatrix, at.ivector)]
+    "x, y, index",
+    [
+        (at.dmatrix, at.fmatrix, at.ivector),
+        (at.dmatrix, at.dmatrix, at.lvector),
+        (at.dvector, at.dmatrix, at.ivector),
+    ],
 )
 def test_other_types_are_an_error_when_the_graph_is_made(op, x, y, index):
     with pytest.raises(TypeError, match="x and y must be matrices of one dtype, index a vector of int32"):
@@ -143,9 +147,24 @@ def test_winner_is_the_last_real_occurrence(index, data):
         assert position == max(i for i in range(len(index)) if index[i] == row and real[i])
 
 
-@given(arrays, st.integers(0, 4), st.randoms())
-def test_padded_rows_in_any_order_are_the_plain_rows(sizes, missing, random):
-    """Padding repeats row 0's occurrence; whatever order the scatter takes, sums and last occurrences stay as they are."""
+@pytest.fixture(scope="module")
+def scatter(uncompiled):
+    """Used.add and Used.assign on the occurrences in a given order: (x, y, index, winner, real, order) -> x."""
+    x, y, real = at.dmatrices(3)
+    index, winner, order = at.ivector(), at.ivector(), at.ivector()
+
+    def function(changed):
+        op, (_, values, _) = changed.owner.op, changed.owner.inputs
+        inputs = [x, y, index, winner, real, order]
+        return aesara.function(inputs, op(x, values[order], index[order]), mode=uncompiled, on_unused_input="ignore")
+
+    used = Used(index, winner, real)
+    return function(used.add(x, y)), function(used.assign(x, y))
+
+
+@given(sizes=arrays, missing=st.integers(0, 4), random=st.randoms())
+def test_padded_rows_in_any_order_are_the_plain_rows(scatter, sizes, missing, random):
+    """Padding repeats row 0's occurrence. Whatever order the scatter takes, sums and last occurrences stay."""
     rows, columns, index = sizes
     x, y, index = drawn(rows, columns, index or [0])
     padded = np.r_[index, np.full(missing, index[0], np.int32)]
@@ -154,42 +173,32 @@ def test_padded_rows_in_any_order_are_the_plain_rows(sizes, missing, random):
     y_padded = np.vstack([y, np.full((missing, columns), 7.0)])
     order = list(range(len(padded)))
     random.shuffle(order)
-    added, assigned = (
-        _graph(which)(x, y_padded, padded, winner, real[:, None].astype(float), np.array(order, np.int32)) for which in ("add", "assign")
-    )
+    arguments = x, y_padded, padded, winner, real[:, None].astype(float), np.array(order, np.int32)
+    added, assigned = (function(*arguments) for function in scatter)
     np.testing.assert_allclose(added, plain(AddRows, x, y, index), rtol=1e-13, atol=1e-13)
     np.testing.assert_array_equal(assigned, plain(SetRows, x, y, index))
 
 
-_GRAPHS = {}
-
-
-def _graph(which):
-    """Used.add or Used.assign on occurrences in a given order, as a function."""
-    if which not in _GRAPHS:
-        x, y, index, winner, real, order = at.dmatrix(), at.dmatrix(), at.ivector(), at.ivector(), at.dmatrix(), at.ivector()
-        changed = getattr(Used(index, winner, real), which)(x, y)
-        op, (_, values, _) = changed.owner.op, changed.owner.inputs
-        _GRAPHS[which] = aesara.function(
-            [x, y, index, winner, real, order], op(x, values[order], index[order]), mode=PYTHON, on_unused_input="ignore"
-        )
-    return _GRAPHS[which]
-
-
-# Whole steps. C mode's graph runs in Python here, which spares its compilation: the recordings are replayed in C.
-
-
-@pytest.fixture
-def python_mode(monkeypatch):
-    monkeypatch.setattr(backend, "c_mode", lambda: PYTHON)
-
+# Whole steps.
 
 SMALL = dict(layers=[4], batch_size=4, n_sample=12, loss="bpr-max", final_act="elu-0.5", dtype="float64")
 OPTIONS = {
     "adagrad": dict(adapt="adagrad"),
-    "adam": dict(adapt="adam", adapt_params=[0.9, 0.99], constrained_embedding=True, dropout_p_embed=0.3, dropout_p_hidden=0.2),
-    "rmsprop": dict(adapt="rmsprop", adapt_params=[0.9], embedding=3, lmbd=0.01, loss="cross-entropy", final_act="softmax", smoothing=0.1),
-    "adadelta": dict(adapt="adadelta", adapt_params=[0.9], learning_rate=1.0, grad_cap=0.05, loss="top1", final_act="tanh"),
+    "adam": dict(
+        adapt="adam", adapt_params=[0.9, 0.99], constrained_embedding=True, dropout_p_embed=0.3, dropout_p_hidden=0.2
+    ),
+    "rmsprop": dict(
+        adapt="rmsprop",
+        adapt_params=[0.9],
+        embedding=3,
+        lmbd=0.01,
+        loss="cross-entropy",
+        final_act="softmax",
+        smoothing=0.1,
+    ),
+    "adadelta": dict(
+        adapt="adadelta", adapt_params=[0.9], learning_rate=1.0, grad_cap=0.05, loss="top1", final_act="tanh"
+    ),
     "sgd": dict(adapt=None, loss="top1-max", final_act="tanh", layers=[4, 3]),
 }
 
@@ -200,8 +209,8 @@ def test_item_tensors_are_updated_in_place(python_mode, name):
     gru = GRU4Rec(**SMALL | OPTIONS[name], momentum=0.2)
     gru.prepare(random_frame(), sample_store=0)
     (batch, *_), *_ = epoch_steps(gru)
-    network = gru._network
-    variables = {name: v for name, v in (network.weights | network.optimizer_state).items() if v.get_value().shape[0] == gru.n_items}
+    every = gru._network.weights | gru._network.optimizer_state
+    variables = {name: variable for name, variable in every.items() if len(variable.get_value()) == gru.n_items}
     before = {name: (v.get_value(borrow=True).ctypes.data, v.get_value()) for name, v in variables.items()}
     assert len(before) >= 4
     gru.set_hidden([np.zeros((len(batch.X), L)) for L in gru.layers])
@@ -218,7 +227,7 @@ def test_item_tensors_are_updated_in_place(python_mode, name):
 @NO_JAX
 @pytest.mark.parametrize("name", OPTIONS)
 def test_padded_steps_of_jax_are_the_steps_of_c(python_mode, name):
-    """Few items, so that rows repeat within a step and within padding, with a momentum that keeps the last occurrence."""
+    """Few items: rows repeat in a step and in its padding, and a momentum keeps the last occurrence."""
     data = random_frame(n_sessions=9, n_items=6, seed=15)
     plain_gru, padded = (GRU4Rec(**SMALL | OPTIONS[name], momentum=0.3, backend=b) for b in ("c", "jax"))
     for gru in (plain_gru, padded):

@@ -24,7 +24,10 @@ def frame_of(events):
 
 def plain_sessions(events):
     """{session id: [(time, item), ...]}: events by (session, time), those of one time as they stand; sessions by id."""
-    return {s: sorted(((t, i) for z, i, t in events if z == s), key=lambda e: e[0]) for s in sorted({e[0] for e in events})}
+    sessions = {session: [] for session in sorted({session for session, _, _ in events})}
+    for session, item, time in events:
+        sessions[session].append((time, item))
+    return {session: sorted(found, key=lambda event: event[0]) for session, found in sessions.items()}
 
 
 def plain_batches(sessions, batch_size, n_sample):

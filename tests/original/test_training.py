@@ -9,19 +9,12 @@ import pytest
 from recordings import epoch_steps, relative_error
 from toys import random_frame
 
-from original import backend as backends
 from original import evaluation
 from original.gru4rec import GRU4Rec
 
 NO_JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is an optional extra")
 BACKENDS = ["c", pytest.param("jax", marks=NO_JAX)]
 SMALL = dict(loss="bpr-max", layers=[4], batch_size=4, n_sample=6, n_epochs=2, dtype="float64")
-
-
-@pytest.fixture
-def python_mode(monkeypatch):
-    """C mode's graph run in Python: the same program without its compilation."""
-    monkeypatch.setattr(backends, "c_mode", lambda: backends.Mode("py", "fast_run"))
 
 
 def assert_same_state(a, b):
@@ -40,7 +33,7 @@ def test_a_nan_cost_stops_training(python_mode, caplog, backend):
     gru = GRU4Rec(**SMALL | dict(learning_rate=1e30), backend=backend)
     progress, ended = [], []
     with np.errstate(all="ignore"):
-        gru.fit(random_frame(), on_step=progress.append, on_epoch_end=lambda *epoch: ended.append(epoch))
+        gru.fit(random_frame(), 100, on_step=progress.append, on_epoch_end=lambda *epoch: ended.append(epoch))
     assert gru.error_during_train
     assert progress[-1].epoch == 0 and math.isnan(progress[-1].loss)
     assert progress[-1].events < progress[-1].total_events
@@ -50,7 +43,7 @@ def test_a_nan_cost_stops_training(python_mode, caplog, backend):
         evaluation.evaluate_gpu(gru, random_frame())
 
     gru.set_params(learning_rate=0.05)
-    gru.fit(random_frame(), on_epoch_end=lambda *epoch: ended.append(epoch))
+    gru.fit(random_frame(), 100, on_epoch_end=lambda *epoch: ended.append(epoch))
     assert not gru.error_during_train
     assert [epoch for epoch, _ in ended] == [0, 1] and all(math.isfinite(loss) for _, loss in ended)
 
@@ -70,7 +63,7 @@ def stream_after_weights(widths):
 def test_retraining_appends_new_items_and_keeps_the_rest(python_mode, options):
     gru = GRU4Rec(**SMALL | options | dict(n_sample=0, momentum=0.1))
     old_data = random_frame(n_items=8)
-    gru.prepare(old_data)
+    gru.prepare(old_data, 100)
     n, before = gru.n_items, gru.get_weights()
     ids = gru.itemidmap.index.tolist()
     for _ in epoch_steps(gru):
@@ -81,7 +74,7 @@ def test_retraining_appends_new_items_and_keeps_the_rest(python_mode, options):
     new_data = random_frame(n_items=12, seed=1)
     new_ids = [item for item in dict.fromkeys(new_data["ItemId"]) if item not in ids]
     assert len(new_ids) > 2
-    gru.prepare(new_data, retrain=True)
+    gru.prepare(new_data, 100, retrain=True)
     assert gru.itemidmap.index.tolist() == ids + new_ids
     assert gru.itemidmap.tolist() == list(range(n + len(new_ids)))
     assert gru.support.sum() == len(new_data)
@@ -106,14 +99,14 @@ def test_retraining_appends_new_items_and_keeps_the_rest(python_mode, options):
 def test_retraining_without_new_items_goes_on_from_the_weights(python_mode):
     data = random_frame()
     gru = GRU4Rec(**SMALL)
-    gru.fit(data)
+    gru.fit(data, 100)
     trained, epochs = gru.get_weights(), []
     assert any(state.any() for state in gru.get_optimizer_state().values())
-    gru.prepare(data, retrain=True)
+    gru.prepare(data, 100, retrain=True)
     for name, weight in gru.get_weights().items():
         np.testing.assert_array_equal(weight, trained[name])
     assert not any(state.any() for state in gru.get_optimizer_state().values())
-    gru.fit(data, retrain=True, on_epoch_end=lambda *epoch: epochs.append(epoch))
+    gru.fit(data, 100, retrain=True, on_epoch_end=lambda *epoch: epochs.append(epoch))
     assert [epoch for epoch, _ in epochs] == [0, 1]
     assert any((weight != trained[name]).any() for name, weight in gru.get_weights().items())
 
@@ -121,8 +114,8 @@ def test_retraining_without_new_items_goes_on_from_the_weights(python_mode):
 def test_a_retrained_model_scores_old_and_new_items(python_mode):
     old, new = random_frame(n_items=8), random_frame(n_items=12, seed=1)
     gru = GRU4Rec(**SMALL)
-    gru.fit(old)
-    gru.fit(new, retrain=True)
+    gru.fit(old, 100)
+    gru.fit(new, 100, retrain=True)
     scores = gru.predict_next_batch([1], [new["ItemId"].max()], batch=1)
     assert set(scores.index) == set(old["ItemId"]) | set(new["ItemId"])
     assert np.isfinite(scores.to_numpy()).all()
@@ -139,7 +132,7 @@ EXACT = dict(dropout_p_hidden=0.2, momentum=0.2, train_random_order=True)
     [(EXACT, 6 * 60), pytest.param(dict(constrained_embedding=True, dropout_p_embed=0.3), 0, marks=pytest.mark.slow)],
 )
 def test_training_goes_on_from_a_file_to_the_bit(tmp_path, backend, options, sample_store):
-    """Two epochs, saved in the middle of a store that the permutations came after, loaded, and two more, are four epochs."""
+    """Two epochs, saved amid a store that was drawn before the permutations, and two more are four epochs."""
     data, losses = random_frame(), {"once": [], "twice": []}
     whole = GRU4Rec(**SMALL | options | dict(n_epochs=4), backend=backend)
     whole.fit(data, sample_store, on_epoch_end=lambda *epoch: losses["once"].append(epoch))
@@ -192,8 +185,8 @@ def test_a_loaded_model_can_be_saved_again(trained, tmp_path):
 def test_a_retrained_model_goes_on_from_its_file(python_mode, tmp_path):
     old, new = random_frame(), random_frame(n_items=10, seed=1)
     gru = GRU4Rec(**SMALL | dict(n_epochs=1))
-    gru.fit(old)
-    gru.fit(new, retrain=True)
+    gru.fit(old, 100)
+    gru.fit(new, 100, retrain=True)
     assert not gru.support.all()  # some of the items occur in the old data only
     gru.save(tmp_path / "model")
     loaded = GRU4Rec.load(tmp_path / "model").set_params(n_epochs=2)
@@ -234,7 +227,7 @@ def test_item_ids_of_any_kind(python_mode, tmp_path, kind):
         renamed["ItemId"] = renamed["ItemId"].astype(object)
     models = [GRU4Rec(**SMALL | dict(n_epochs=1)) for _ in range(2)]
     for gru, data in zip(models, (plain, renamed)):
-        gru.fit(data)
+        gru.fit(data, 100)
     expected = models[0].predict_next_batch([1], [models[0].itemidmap.index[3]], batch=1)
     models[1].save(tmp_path / "model")
     for gru in (models[1], GRU4Rec.load(tmp_path / "model")):
@@ -249,7 +242,7 @@ def test_item_ids_of_any_kind(python_mode, tmp_path, kind):
 def test_one_lane_trains_on_every_event(python_mode):
     data, progress = random_frame(n_sessions=6), []
     gru = GRU4Rec(**SMALL | dict(batch_size=1, n_epochs=1))
-    gru.fit(data, on_step=progress.append)
+    gru.fit(data, 100, on_step=progress.append)
     assert progress[-1].events == progress[-1].total_events == progress[-1].step == len(data) - 6
     assert math.isfinite(progress[-1].loss)
 
@@ -260,7 +253,7 @@ def test_one_lane_without_samples_has_nothing_to_rank(python_mode):
     gru = GRU4Rec(**SMALL | dict(batch_size=1, n_sample=0))
     gru.prepare(random_frame())
     before = gru.get_weights()
-    gru.fit(random_frame(), on_step=progress.append, on_epoch_end=lambda epoch, loss: losses.append(loss))
+    gru.fit(random_frame(), 100, on_step=progress.append, on_epoch_end=lambda epoch, loss: losses.append(loss))
     assert not gru.error_during_train and len(losses) == 2 and all(map(math.isnan, losses))
     assert [(p.step, p.events) for p in progress] == [(0, 0), (0, 0)]
     for name, weight in gru.get_weights().items():
@@ -271,7 +264,7 @@ def test_one_lane_of_jax_is_one_lane_of_c(python_mode):
     pytest.importorskip("jax")
     models = [GRU4Rec(**SMALL | dict(batch_size=1, n_epochs=1), backend=b) for b in ("c", "jax")]
     for gru in models:
-        gru.fit(random_frame(n_sessions=6))
+        gru.fit(random_frame(n_sessions=6), 100)
     for name, weight in models[0].get_weights().items():
         assert relative_error(models[1].get_weights()[name], weight) < 1e-11, name
 
@@ -281,7 +274,7 @@ def test_predictions_of_some_items_are_those_of_all(python_mode):
     """And a graph made for many lanes serves few."""
     for backend in ("c", "jax"):
         gru = GRU4Rec(**SMALL | dict(n_epochs=1, final_act="softmax", loss="cross-entropy"), backend=backend)
-        gru.fit(random_frame())
+        gru.fit(random_frame(), 100)
         random = np.random.RandomState(0)
         X, hidden = random.randint(gru.n_items, size=6), [random.randn(6, 4)]
         scores, states = gru.scores(X, hidden)
@@ -297,14 +290,14 @@ def test_predictions_of_some_items_are_those_of_all(python_mode):
 def test_fit_does_not_change_the_frame(python_mode):
     data = random_frame()
     before = data.copy()
-    GRU4Rec(**SMALL | dict(n_epochs=1)).fit(data)
+    GRU4Rec(**SMALL | dict(n_epochs=1)).fit(data, 100)
     pd.testing.assert_frame_equal(data, before)
 
 
 def test_training_twice_is_the_same_training(python_mode):
     models = [GRU4Rec(**SMALL | dict(n_epochs=1), dropout_p_hidden=0.3) for _ in range(2)]
     for gru in models:
-        gru.fit(random_frame())
+        gru.fit(random_frame(), 100)
     assert_same_state(*models)
-    models[0].fit(random_frame())
+    models[0].fit(random_frame(), 100)
     assert_same_state(*models)
