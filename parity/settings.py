@@ -1,5 +1,7 @@
-"""The published RSC15 settings, and settings from a file or the command line."""
+"""The published RSC15 settings, and settings from a file or the command line. A file is data, and never executed."""
 
+import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,23 @@ RSC15: dict[str, dict[str, Any]] = {
     | dict(momentum=0.0, n_sample=0, time_sort=False),
 }
 
+_LISTS = ("layers", "adapt_params")
 _INTEGERS = ("n_epochs", "batch_size", "embedding", "n_sample")
 _TEXTS = ("loss", "final_act", "hidden_act", "adapt")
 _FLAGS = ("constrained_embedding", "init_as_normal", "train_random_order", "time_sort")
 _NUMBERS = (
     "dropout_p_hidden", "dropout_p_embed", "learning_rate", "momentum", "lmbd", "sample_alpha", "smoothing", "grad_cap",
-    "bpreg", "sigma",
+    "bpreg", "sigma", "logq",
 )  # fmt: skip
-OPTIONS = ("layers", "adapt_params", *_INTEGERS, *_TEXTS, *_FLAGS, *_NUMBERS)
+OPTIONS = (*_LISTS, *_INTEGERS, *_TEXTS, *_FLAGS, *_NUMBERS)
+_ACCEPTED = (
+    dict.fromkeys(_LISTS, "numbers split by /")
+    | dict.fromkeys(_INTEGERS, "a whole number")
+    | dict.fromkeys(_TEXTS, "a name")
+    | dict.fromkeys(_FLAGS, "True, 1, False or 0")
+    | dict.fromkeys(_NUMBERS, "a number")
+    | {"embedding": "a whole number or layersize"}
+)
 
 
 def parse(name: str, text: str) -> Any:
@@ -36,43 +47,73 @@ def parse(name: str, text: str) -> Any:
     if name not in OPTIONS:
         raise ValueError(f"{name}={text}: unknown option; {', '.join(OPTIONS)} are accepted")
     try:
-        if name in ("layers", "adapt_params"):
+        if name in _LISTS:
             return [int(part) if name == "layers" else float(part) for part in text.split("/") if part]
         if name in _FLAGS:
             return {"True": True, "1": True, "False": False, "0": False}[text]
         if name in _TEXTS:
             return None if name == "adapt" and text in ("", "None") else text
+        if name == "embedding" and text == "layersize":
+            return text
         return int(text) if name in _INTEGERS else float(text)
     except (KeyError, ValueError):
-        lists = dict.fromkeys(("layers", "adapt_params"), "numbers split by /")
-        kind = {**dict.fromkeys(_FLAGS, "True, 1, False or 0"), **lists}.get(name, "a number")
-        raise ValueError(f"{name}={text}: {kind} is accepted") from None
+        raise ValueError(f"{name}={text}: {_ACCEPTED[name]} is accepted") from None
 
 
 def parse_pair(text: str) -> tuple[str, Any]:
     """``name=value``. Raises ValueError for any other form."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ValueError(f"--set {text}: name=value is needed, for example --set momentum=0.2")
+        raise ValueError(f"{text}: name=value is needed, for example momentum=0.2")
     return name.strip(), parse(name.strip(), value.strip())
 
 
 def from_file(path: Path) -> dict[str, Any]:
-    """Options from a text file: name=value, one a line or split by commas; # begins a comment.
+    """Options from a file, by its suffix: ``.toml`` or ``.json``, a table whose keys are options; else a text of
+    name=value, one a line or split by commas, in which # begins a comment.
 
-    Raises ValueError naming the line that does not fit, OSError where the file cannot be read.
+    Raises ValueError naming the file and the line or the key that does not fit, OSError where it cannot be read.
     """
+    read = {".toml": tomllib.loads, ".json": json.loads}.get(path.suffix.lower())
+    try:
+        text = path.read_text(encoding="utf-8")
+        params = _from_table(read(text)) if read else _from_lines(text)
+    except ValueError as problem:  # of a decoder too: UTF-8, TOML, JSON
+        raise ValueError(f"{path}: {problem}") from None
+    if not params:
+        raise ValueError(f"{path} sets no option")
+    return params
+
+
+def _from_lines(text: str) -> dict[str, Any]:
     params = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         for part in filter(None, (part.strip() for part in line.partition("#")[0].split(","))):
             try:
                 name, value = parse_pair(part)
             except ValueError as problem:
-                raise ValueError(f"{path}, line {number}: {problem}") from None
+                raise ValueError(f"line {number}: {problem}") from None
             params[name] = value
-    if not params:
-        raise ValueError(f"{path} sets no option")
     return params
+
+
+def _from_table(table: Any) -> dict[str, Any]:
+    """Options of a decoded table. A value is of the option's own kind, or a text as :func:`parse` takes it."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{table!r}: a table of options is needed")
+    return {name: parse(name, _as_text(name, value)) for name, value in table.items()}
+
+
+def _as_text(name: str, value: Any) -> str:
+    if isinstance(value, str) or name not in OPTIONS:
+        return str(value)
+    if name in _LISTS and isinstance(value, list):
+        return "/".join(map(str, value))
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = is_number if name in _INTEGERS + _NUMBERS else name in _FLAGS and value in (0, 1)
+    if fits or (name == "adapt" and value is None):
+        return str(value)
+    raise ValueError(f"{name}={value!r}: {_ACCEPTED[name]} is accepted")
 
 
 def choose(names: list[str]) -> dict[str, dict[str, Any]]:

@@ -25,7 +25,8 @@ def add(commands) -> None:
         "--config",
         action="append",
         metavar="NAME",
-        help=f"{', '.join(settings.RSC15)}, all, or a file of name=value lines; may be repeated (default: all)",
+        help=f"{', '.join(settings.RSC15)}, all, or a file of options: TOML, JSON, or name=value lines; "
+        "may be repeated (default: all)",
     )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of every config")
     parser.add_argument("--train", type=Path, help="tab-separated training events (default: embedded synthetic data)")
@@ -86,7 +87,10 @@ def execute(options: argparse.Namespace) -> int:
 
 def _scenarios(options: argparse.Namespace) -> list[Scenario]:
     chosen = settings.choose(options.config or ["all"])
-    changed = dict(settings.parse_pair(text) for text in options.set)
+    try:
+        changed = dict(map(settings.parse_pair, options.set))
+    except ValueError as problem:
+        raise ValueError(f"--set {problem}") from None
     if (options.train is None) != (options.test is None):
         raise ValueError("--train and --test go together: both or neither")
     for name in ("seed", "epochs"):
