@@ -21,7 +21,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import polars as pl
 from rich.console import Console
@@ -33,6 +33,7 @@ if __package__ in (None, ""):
 
 from examples.files import written_together
 from examples.rsc15.raw import read_clicks
+from examples.sessions import Counts, count
 
 log = logging.getLogger(__name__)
 
@@ -47,25 +48,10 @@ SHORTEST_SESSION = 2
 LEAST_SUPPORT = 5
 
 
-class Counts(NamedTuple):
-    """What a set of sessions holds. None where nothing is published."""
-
-    events: int
-    sessions: int
-    items: int | None
-
-    def agree(self, published: "Counts") -> bool:
-        return all(theirs is None or ours == theirs for ours, theirs in zip(self, published))
-
-
 PUBLISHED = {
     "train_full": Counts(31_637_239, 7_966_257, 37_483),
     "test": Counts(71_222, 15_324, None),
 }
-
-
-def count(sessions: pl.DataFrame) -> Counts:
-    return Counts(len(sessions), sessions["SessionId"].n_unique(), sessions["ItemId"].n_unique())
 
 
 def equal_published(counts: dict[str, Counts]) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from examples.engines import ENGINES
 from examples.rsc15 import run_rsc15
-from examples.rsc15.engines import ENGINES
 from examples.rsc15.sample import write_sample
 
 pytestmark = pytest.mark.slow

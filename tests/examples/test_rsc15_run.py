@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from examples.rsc15 import engines, run_rsc15
-from examples.rsc15.baselines import evenly_chosen_sessions
-from examples.rsc15.data import SYNTHETIC_NOTE, Columns
-from examples.rsc15.engines import ENGINES
-from examples.rsc15.figure import write_figure
-from examples.rsc15.preprocess import Counts
+from examples import command, engines
+from examples.baselines import evenly_chosen_sessions
+from examples.engines import ENGINES
+from examples.figure import write_figure
+from examples.rsc15 import run_rsc15
 from examples.rsc15.settings import CONFIGS
+from examples.sessions import Columns, Counts
 
 STEP = 100  # events between two reports
 
@@ -26,7 +26,7 @@ class FakeGRU4Rec:
     dropout_p_hidden = 0.0
 
     def __init__(self, *, backend=None, dtype="float32", seed=42, **params):
-        if unknown := set(params) - {name for config in CONFIGS.values() for name in config.params}:
+        if unknown := set(params) - {name for config in CONFIGS.values() for name in config}:
             raise ValueError(f"unknown parameter {unknown}")
         self.__dict__.update(params, epochs_done=0, error_during_train=False)
 
@@ -75,7 +75,7 @@ def fake_engines(monkeypatch):
     monkeypatch.setattr(engines, "_MODULES", {name: tuple(modules) for name in ("original", "keras")})
     monkeypatch.setattr(FakeGRU4Rec, "stop_after", None)
     monkeypatch.setattr(FakeGRU4Rec, "nan_at", None)
-    monkeypatch.setattr(run_rsc15, "write_figure", lambda results, path: None)  # it takes longer than all the rest
+    monkeypatch.setattr(command, "write_figure", lambda results, path: None)  # it takes longer than all the rest
     monkeypatch.setenv("COLUMNS", "80")
 
 
@@ -94,14 +94,14 @@ def results(tmp_path) -> dict:
 
 
 def test_embedded_data_are_called_synthetic_everywhere(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run_rsc15, "write_figure", write_figure)
+    monkeypatch.setattr(command, "write_figure", write_figure)
     monkeypatch.setattr("examples.rsc15.preprocess.PUBLISHED", {})  # whatever counts they should come to have
     assert run_rsc15.main(["--out", f"{tmp_path}/out", "--no-baselines"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("SYNTHETIC") >= 2
     assert "published" not in printed and "0.7197" not in printed
     written = results(tmp_path)
-    assert written["synthetic"] and written["data"]["source"] == SYNTHETIC_NOTE
+    assert written["synthetic"] and written["data"]["source"].startswith("SYNTHETIC data, made by sample.py")
     jobs = [(job["config"], job["engine"], job["params"]["n_sample"], job["published"]) for job in written["runs"]]
     engines_of = {config: [(config, engine, 256, None) for engine in ENGINES] for config in CONFIGS}
     assert jobs == engines_of["bpr-max"] + engines_of["cross-entropy"]
@@ -114,7 +114,7 @@ def test_results_hold_what_it_takes_to_repeat_them(prepared, tmp_path):
     assert run_rsc15.main(arguments) == 0
     written = results(tmp_path)
     (job,) = written["runs"]
-    expected = CONFIGS["bpr-max"].params | {"n_epochs": 3, "momentum": 0.25, "seed": 7, "dtype": "float64"}
+    expected = CONFIGS["bpr-max"] | {"n_epochs": 3, "momentum": 0.25, "seed": 7, "dtype": "float64"}
     assert job["params"] == expected | {"backend": "c"}
     assert [epoch["loss"] for epoch in job["epochs"]] == [1, 1 / 2, 1 / 3]
     assert [epoch["metrics"]["recall"]["20"] for epoch in job["epochs"]] == [0.01, 0.02, 0.03]

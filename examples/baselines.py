@@ -8,8 +8,9 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from examples.rsc15.data import Columns, Dataset
-from examples.rsc15.training import CUT_OFFS, Metrics
+from examples.data import Dataset
+from examples.sessions import Columns
+from examples.training import CUT_OFFS, Metrics
 
 NAMES = ("RandomPred", "Pop", "SessionPop", "ItemKNN", "BPR")
 POPULARITY = ("Pop", "SessionPop")
@@ -34,9 +35,8 @@ def evenly_chosen_sessions(test: pd.DataFrame, columns: Columns, most: int) -> p
 
 def evaluate_baselines(data: Dataset, test: pd.DataFrame, seed: int, console: Console) -> list[BaselineResult]:
     """Fit every baseline on the training part, with its default settings, and evaluate it on ``test``."""
-    from original.evaluation import evaluate_sessions
-
     from original import baselines
+    from original.evaluation import evaluate_sessions
 
     session_key, item_key, time_key = data.columns
     keys = {"session_key": session_key, "item_key": item_key, "time_key": time_key}

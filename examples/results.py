@@ -8,11 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from examples.baselines import BaselineResult
+from examples.data import Dataset, Published
 from examples.files import written_whole
-from examples.rsc15.baselines import BaselineResult
-from examples.rsc15.data import Dataset
-from examples.rsc15.settings import CONFIGS, Published
-from examples.rsc15.training import Metrics, Run
+from examples.training import Metrics, Run
 
 PACKAGES = ("numpy", "scipy", "pandas", "polars", "aesara", "jax", "keras", "tensorflow", "torch")
 
@@ -36,7 +35,7 @@ class Results:
 
     def published(self, config: str) -> Published | None:
         """The published results of a config, where they can be compared: on the published data."""
-        return CONFIGS[config].published if self.data.is_published else None
+        return (self.data.published or {}).get(config)
 
     def write(self, path: Path) -> None:
         """Replace the JSON file ``path`` as a whole."""
@@ -51,8 +50,9 @@ class Results:
                 "source": self.data.title,
                 "sha256": self.data.sha256,
                 "counts": {part: counts._asdict() for part, counts in self.data.counts.items()},
-                "counts_equal_published": self.data.is_published,
-            },
+                "unknown_events": self.data.unknown_events,
+            }
+            | ({} if self.data.published is None else {"counts_equal_published": bool(self.data.published)}),
             "runs": [self._run_as_json(run) for run in self.runs],
             "baseline_sessions": dict(zip(("evaluated", "of"), self.baseline_sessions)),
             "baselines": [asdict(result) | {"metrics": by_metric(result.metrics)} for result in self.baselines],

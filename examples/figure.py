@@ -6,8 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from examples.files import written_whole
-from examples.rsc15.data import SYNTHETIC_NOTE
-from examples.rsc15.results import Results
+from examples.results import Results
 
 # The curves of two engines that agree lie on each other: a wide one below, a dashed one above.
 ENGINE_STYLES = {
@@ -39,7 +38,8 @@ def draw(results: Results) -> Figure:
                 line = BASELINE_STYLES[result.name]
                 recall.axhline(result.metrics[20][0], color="0.4", linestyle=line, label=result.name)
         if published := results.published(config):
-            recall.axhline(published.recall, color="black", linewidth=0.8, label="published, 10 epochs")
+            label = f"published, {published.n_epochs} epochs"
+            recall.axhline(published.recall, color="black", linewidth=0.8, label=label)
         loss.set_title(config)
         loss.set_yscale("log")  # a first epoch may be a hundred times the others
         loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 6, 8)))
@@ -54,7 +54,7 @@ def draw(results: Results) -> Figure:
     for recall in axes[1]:
         recall.set_ylim(0, top)
     axes[0, 0].set_ylabel("training loss")
-    axes[1, 0].set_ylabel("Recall@20 on the test sessions")
+    axes[1, 0].set_ylabel(f"Recall@20 on the {results.data.evaluated_part} sessions")
     axes[1, 0].legend(fontsize="small", loc="lower right")
-    figure.suptitle(SYNTHETIC_NOTE if results.data.synthetic else "RSC15", fontsize="medium")
+    figure.suptitle(results.data.warning or results.data.name, fontsize="medium")
     return figure

@@ -4,11 +4,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from examples.rsc15.baselines import POPULARITY
-from examples.rsc15.data import SYNTHETIC_NOTE
-from examples.rsc15.results import Results
-from examples.rsc15.settings import Published
-from examples.rsc15.training import CUT_OFFS, Metrics, Run
+from examples.baselines import POPULARITY
+from examples.data import Published
+from examples.results import Results
+from examples.training import CUT_OFFS, Metrics, Run
 
 # The widest config and eight figures of four decimals just fit.
 _STYLE = dict(box=box.SIMPLE_HEAD, padding=0, title_justify="left", caption_justify="left")
@@ -24,10 +23,10 @@ def print_results(results: Results, console: Console) -> None:
 
 def quality_table(results: Results) -> Table:
     """Recall@N and MRR@N after the last epoch: config by config, engine by engine, then the baselines."""
-    notes = [SYNTHETIC_NOTE] if results.data.synthetic else []
+    notes = [results.data.warning] if results.data.warning else []
     evaluated, of = results.baseline_sessions
     if evaluated < of:
-        notes.append(f"Baselines on {evaluated:,} of the {of:,} test sessions")
+        notes.append(f"Baselines on {evaluated:,} of the {of:,} {results.data.evaluated_part} sessions")
     table = Table(title="Recall@N and MRR@N after the last epoch", caption="\n".join(notes), **_STYLE)
     table.add_column("", no_wrap=True)
     for metric in ("Rec", "MRR"):
@@ -77,7 +76,7 @@ def time_table(runs: list[Run]) -> Table:
 
 
 def conclusion(results: Results) -> str | None:
-    """The best model beside the best popularity baseline, where both were evaluated on all test sessions."""
+    """The best model beside the best popularity baseline, where both were evaluated on all sessions."""
     popular = [result for result in results.baselines if result.name in POPULARITY]
     finished = [run for run in results.runs if run.epochs and not run.diverged]
     evaluated, of = results.baseline_sessions

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from examples.engines import Engine
 from examples.files import written_whole
-from examples.rsc15.engines import Engine
-from examples.rsc15.training import Epoch, Run
+from examples.training import Epoch, Run
 
 EXTENDABLE = "n_epochs"  # the one setting that may change when a training is taken up again
 

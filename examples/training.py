@@ -6,8 +6,8 @@ from typing import Any, Callable
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from examples.rsc15.data import Dataset
-from examples.rsc15.engines import Engine
+from examples.data import Dataset
+from examples.engines import Engine
 
 CUT_OFFS = (1, 5, 10, 20)
 EVALUATION_LANES = 100
