@@ -23,15 +23,19 @@ class Step(NamedTuple):
 
 
 class GRU4Rec:
-    """GRU4Rec v2 with the published options, in their published order, on Keras 3.
+    """GRU4Rec v2 with the published options, in their published order, on Keras 3; further options by name.
 
     loss: 'top1', 'bpr', 'cross-entropy', 'xe_logit', 'top1-max' or 'bpr-max'. final_act: 'softmax' (meant for
     cross-entropy), 'softmax_logit' (for xe_logit), 'linear', 'relu', 'tanh', 'leaky-X', 'elu-X' or 'selu-X-Y';
     hidden_act: the same without the softmaxes. layers: units of each GRU layer. embedding: width of a separate item
-    embedding, 0 for none; constrained_embedding: the output weights serve as embedding (wins). n_sample: negatives a
-    step besides the other lanes' targets; sample_alpha: they are drawn with probability ~ support^alpha. adapt: None,
-    'adagrad', 'rmsprop', 'adadelta' or 'adam', adapt_params its decay rates. bpreg: score regularisation of bpr-max.
-    sigma: range of the initial weights, 0 for sqrt(6/(rows+cols)).
+    embedding, 0 for none, 'layersize' for that of the first layer; constrained_embedding: the output weights serve as
+    embedding (wins). n_sample: negatives a step besides the other lanes' targets; sample_alpha: they are drawn with
+    probability ~ support^alpha. adapt: None, 'adagrad', 'rmsprop', 'adadelta' or 'adam', adapt_params its decay rates.
+    bpreg: score regularisation of bpr-max. sigma: range of the initial weights, 0 for sqrt(6/(rows+cols)).
+
+    logq: while training, logq * log P is subtracted from a score before final_act, which undoes the favour of popular
+    items in the loss (Bengio and Senécal 2008; published with GRU4Rec in 2020). P: events of the item in the training
+    data for the columns of targets, the same to the power sample_alpha for those of samples. 0: off.
 
     dtype: 'float32' or 'float64'. seed: of the NumPy stream of weights, samples and session order. dropout_seed: of the
     MRG31k3p stream of dropout masks. steps_per_call: training steps compiled into one call; jit_compile: whether
@@ -71,6 +75,7 @@ class GRU4Rec:
         item_key="ItemId",
         time_key="Time",
         *,
+        logq=0.0,
         dtype="float32",
         seed=42,
         dropout_seed=12345,
@@ -334,6 +339,10 @@ class GRU4Rec:
             )
         self._check_items("X", X)
         self._check_items("Y", Y)
+        if self.model.settings.logq and state.sampler is None:
+            raise ValueError(
+                f"logq={self.model.settings.logq}: no data to count the items in, call prepare(data) first"
+            )
         masks = self.draw_masks(M) if masks is None else [np.asarray(mask, bool) for mask in masks]
         shapes = [(M, width) for _, width, _ in self.dropout_sites()]
         if [mask.shape for mask in masks] != shapes:

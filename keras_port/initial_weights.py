@@ -21,7 +21,7 @@ def draw(settings, n_items, rng):
 
     weights = {}
     if settings.input_mode == "separate":
-        weights["E"] = block(n_items, settings.embedding)
+        weights["E"] = block(n_items, settings.input_width)
     width = settings.input_width or n_items
     for k, units in enumerate(settings.layers):
         weights[f"Wx{k}"] = np.hstack([block(width, units) for _ in range(3)])

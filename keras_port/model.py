@@ -37,7 +37,7 @@ class SessionModel(keras.Model):
         widths = [settings.input_width, *settings.layers[:-1]]
         self.input_table = None
         if settings.input_mode == "separate":
-            self.input_table = ItemTable(n_items, settings.embedding, "E", name="input_table", **policy)
+            self.input_table = ItemTable(n_items, settings.input_width, "E", name="input_table", **policy)
         elif settings.input_mode == "none":
             self.input_table = ItemTable(n_items, 3 * settings.layers[0], "Wx0", name="input_table", **policy)
         self.gru_layers = [
@@ -113,7 +113,10 @@ class SessionModel(keras.Model):
             after.append(x)
         samples = ops.ones((Wy.shape[0] - lanes.shape[0],), dtype="bool")
         columns = ops.reshape(ops.concatenate([lanes, samples]), (1, Wy.shape[0]))
-        yhat = self.scorer(x, Wy, rows["By"], columns=columns, training=True)
+        By = rows["By"]
+        if "log_q" in batch:
+            By = By - ops.expand_dims(batch["log_q"], 1)  # o - log_q, as o = h·Wyᵀ + By
+        yhat = self.scorer(x, Wy, By, columns=columns, training=True)
         return self.session_loss(ops.cast(lanes, yhat.dtype), yhat) / lanes.shape[0], after
 
     def _dropout(self, batch):
@@ -152,6 +155,18 @@ class SessionModel(keras.Model):
             new.update({f"{slot}/{name}": value for slot, value in slots.items()})
         return new, cost, gradients
 
+    def _with_log_q(self, state, batch):
+        """The batch, or chunk of batches, and the ``log_q`` (..., N) that is subtracted from the scores of Y.
+
+        log_q = logq * log P; P = support of the item for the B targets, support^sample_alpha for the samples.
+        """
+        s = self.settings
+        if not s.logq:
+            return batch
+        log_P = ops.take(state["log_support"], batch["Y"], axis=0)
+        alpha = np.where(np.arange(log_P.shape[-1]) < s.batch_size, 1.0, s.sample_alpha)
+        return {**batch, "log_q": log_P * ops.cast(s.logq * alpha, s.dtype)}
+
     def _occurrences(self, batch):
         """:class:`~keras_port.optimizers.Occurrences` of each row tensor."""
         lanes = ops.cast(batch["lanes"], self.settings.dtype)
@@ -178,6 +193,7 @@ class SessionModel(keras.Model):
     def _run_steps(self, state, chunk):
         """``chunk['steps']`` training steps, fewer when a cost is NaN. Results: each step's cost."""
         batches = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name != "steps"}
+        batches = self._with_log_q(state, batches)
         steps = ops.cast(chunk["steps"], "int32")
         places = ops.arange(batches["X"].shape[0], dtype="int32")
 
@@ -194,7 +210,8 @@ class SessionModel(keras.Model):
         return state, costs
 
     def _single_step(self, state, batch):
-        state, cost, gradients = self._step(state, {name: ops.convert_to_tensor(v) for name, v in batch.items()})
+        batch = {name: ops.convert_to_tensor(values) for name, values in batch.items()}
+        state, cost, gradients = self._step(state, self._with_log_q(state, batch))
         return state, (cost, gradients)
 
     def program(self, name, jit=True):

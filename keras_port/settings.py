@@ -1,4 +1,4 @@
-"""The published options of GRU4Rec, their defaults and their validation."""
+"""The options of GRU4Rec, their defaults and their validation."""
 
 import math
 from dataclasses import asdict, dataclass, field, fields
@@ -8,12 +8,13 @@ from keras_port import activations
 LOSSES = ("top1", "bpr", "cross-entropy", "xe_logit", "top1-max", "bpr-max")
 ADAPT_PARAMS = {"": 0, "adagrad": 0, "rmsprop": 1, "adadelta": 1, "adam": 2}  # optimizer -> number of decay rates
 DTYPES = ("float32", "float64")
+LAYERSIZE = "layersize"  # as ``embedding``: as wide as the first layer
 _TRUE, _FALSE = ("True", "1"), ("False", "0")
 
 
 @dataclass
 class Settings:
-    """Options of a model, in the published order (arXiv 1511.06939 and 1706.03847), then the port's own."""
+    """Options of a model: the published order (arXiv 1511.06939 and 1706.03847), the later ones, the port's own."""
 
     loss: str = "bpr-max"
     final_act: str = "linear"
@@ -26,7 +27,7 @@ class Settings:
     learning_rate: float = 0.1
     momentum: float = 0.0
     lmbd: float = 0.0
-    embedding: int = 0
+    embedding: int | str = 0
     n_sample: int = 2048
     sample_alpha: float = 0.75
     smoothing: float = 0.0
@@ -42,6 +43,7 @@ class Settings:
     session_key: str = "SessionId"
     item_key: str = "ItemId"
     time_key: str = "Time"
+    logq: float = 0.0
     dtype: str = "float32"
     seed: int = 42
     dropout_seed: int = 12345
@@ -54,7 +56,8 @@ class Settings:
     @property
     def input_width(self):
         """Width of the first layer's input vector; None without an embedding."""
-        return {"constrained": self.layers[-1], "separate": self.embedding, "none": None}[self.input_mode]
+        separate = self.layers[0] if self.embedding == LAYERSIZE else self.embedding
+        return {"constrained": self.layers[-1], "separate": separate, "none": None}[self.input_mode]
 
     def to_json(self):
         """The options as plain JSON values."""
@@ -69,9 +72,11 @@ class Settings:
         activations.hidden(self.hidden_act)
         if not isinstance(self.layers, (list, tuple)) or not self.layers or not all(_is_count(w) for w in self.layers):
             raise ValueError(f"layers={self.layers!r}: a list of one or more positive integers is accepted")
-        for name, least in (("n_epochs", 1), ("batch_size", 1), ("embedding", 0), ("n_sample", 0)):
+        for name, least in (("n_epochs", 1), ("batch_size", 1), ("n_sample", 0)):
             if not _is_count(getattr(self, name), least):
                 raise ValueError(f"{name}={getattr(self, name)!r}: an integer of at least {least} is accepted")
+        if self.embedding != LAYERSIZE and not _is_count(self.embedding, 0):
+            raise ValueError(f"embedding={self.embedding!r}: an integer of at least 0, or {LAYERSIZE!r}, is accepted")
         for name in ("seed", "dropout_seed"):
             value = getattr(self, name)
             least = 1 if name == "dropout_seed" else 0  # MRG31k3p stays at zero from an all-zero state
@@ -79,7 +84,7 @@ class Settings:
                 raise ValueError(f"{name}={value!r}: an integer from {least} to 2147462578 is accepted")
         for name in ("dropout_p_hidden", "dropout_p_embed"):
             _in_range(name, getattr(self, name), "0 <= value < 1", lambda v: 0 <= v < 1)
-        for name in ("momentum", "lmbd", "smoothing", "grad_cap", "bpreg", "sigma"):
+        for name in ("momentum", "lmbd", "smoothing", "grad_cap", "bpreg", "sigma", "logq"):
             _in_range(name, getattr(self, name), "a number of at least 0", lambda v: v >= 0)
         _in_range("learning_rate", self.learning_rate, "a number above 0", lambda v: v > 0)
         _in_range("sample_alpha", self.sample_alpha, "a finite number", lambda v: True)
@@ -114,11 +119,14 @@ def parse(name, text):
             return {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}[text]
         if name == "adapt" and text == "None":
             return None
+        if name == "embedding" and text == LAYERSIZE:
+            return text
         return {"int": int, "float": float, "str": str}[kind](text)
     except (KeyError, ValueError):
         accepted = {"bool": "True, 1, False or 0", "ints": "integers split by /", "floats": "numbers split by /"}.get(
             kind, kind
         )
+        accepted = f"{accepted} or {LAYERSIZE}" if name == "embedding" else accepted
         raise ValueError(f"{name}={text!r}: {accepted} is accepted") from None
 
 

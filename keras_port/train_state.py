@@ -10,6 +10,7 @@ class TrainState:
     """State of one :class:`~keras_port.model.SessionModel`'s training.
 
     rng: the NumPy stream of weights, samples and orders. sampler: the negative samples, None before the first ``fit``.
+    log_support: (n,) log of each item's events in the training data, which ``logq`` needs; None without it.
     mask_streams: one dropout stream a site. epochs_done: whole epochs since the weights were drawn.
     """
 
@@ -22,6 +23,7 @@ class TrainState:
             for slot in model.updater.slots
             for name, w in model.named_weights.items()
         }
+        self.log_support = self._zeros((model.n_items,), "log_support") if s.logq else None
         self.rng = np.random.RandomState(s.seed)
         self.sampler = self._mask_streams = None
         self.epochs_done = 0
@@ -30,9 +32,10 @@ class TrainState:
         return keras.Variable("zeros", shape=tuple(shape), dtype=self.model.settings.dtype, trainable=False, name=name)
 
     def variables(self):
-        """Weights, slots and hidden states by name: the state of the training programs."""
+        """Weights, slots and hidden states by name, and the log of the support: the state of the training programs."""
         hidden = {f"hidden{k}": v for k, v in enumerate(self.hidden)}
-        return {**self.model.named_weights, **self.slots, **hidden}
+        fixed = {} if self.log_support is None else {"log_support": self.log_support}
+        return {**self.model.named_weights, **self.slots, **hidden, **fixed}
 
     @property
     def mask_streams(self):
@@ -55,8 +58,14 @@ class TrainState:
 
     def start_sampler(self, support, store):
         """Draw the first store of negative samples."""
+        self._set_sampler(support, store)
+
+    def _set_sampler(self, support, store, state=None):
         s = self.model.settings
-        self.sampler = NegativeSampler(support, s.n_sample, s.sample_alpha, store, self.rng)
+        self.sampler = NegativeSampler(support, s.n_sample, s.sample_alpha, store, self.rng, state)
+        if self.log_support is not None:
+            # an item without events is drawn where sample_alpha is 0 only, and there its P is 1 whatever the support
+            self.log_support.assign(np.log(np.maximum(support, 1), dtype=np.float64).astype(s.dtype))
 
     def continue_streams(self, other):
         """Take over another model's random streams, where they are."""
@@ -87,11 +96,10 @@ class TrainState:
             for j, stream in enumerate(self.mask_streams):
                 stream.set_state(arrays[f"masks/{j}"])
         if "support" in arrays:
-            s, state = self.model.settings, None
+            state = None
             if "store/used" in arrays:
                 state = _rng_state("store", arrays), _integer(arrays, "store/used")
-            store = _integer(arrays, "sample_store")
-            self.sampler = NegativeSampler(arrays["support"], s.n_sample, s.sample_alpha, store, self.rng, state)
+            self._set_sampler(arrays["support"], _integer(arrays, "sample_store"), state)
 
 
 def _integer(arrays, name):
