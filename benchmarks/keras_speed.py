@@ -1,26 +1,35 @@
-"""keras_port/ against original/ in C mode and against plain TensorFlow, in one run, taking turns.
+"""keras_port/ against original/ in C mode, plain TensorFlow and plain Aesara, in one run, taking turns.
 
     python -m benchmarks.keras_speed [--train train_full.txt --test test.txt] [--items N]
 
 Every contender is a process of its own, warmed up, and works while the others wait. Both engines are timed as ``fit``
 runs them: batches, negative samples and dropout masks are drawn within the time. Plain TensorFlow
-(``benchmarks/plain_tensorflow.py``) is given arrays that were made ready beforehand. Evaluation: Recall and MRR of the
-whole test file at 1, 5, 10 and 20. What is compiled before the first step is timed apart.
+(``benchmarks/plain_tensorflow.py``) and plain Aesara (``benchmarks/plain_aesara.py``) are given arrays that were made
+ready beforehand. Evaluation: Recall and MRR of the whole test file at 1, 5, 10 and 20, and beside it the least that any
+evaluation has to do, the matrix products of the scores. The engines' first 32 steps, compilation included, are timed
+apart.
 """
 
 import argparse
 import itertools
 import logging
 import multiprocessing
+import os
 import time
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import keras_data, plain_tensorflow
+from benchmarks import keras_data, plain_aesara, plain_tensorflow
 
-NAMES = {"plain": "plain TensorFlow", "original": "original, C mode", "keras": "keras_port"}
+NAMES = {
+    "plain": "plain TensorFlow",
+    "aesara": "plain Aesara",
+    "original": "original, C mode",
+    "products": "products alone",
+    "keras": "keras_port",
+}
 OPTIONS = {"layers": [100], "batch_size": 32, "n_sample": 2048}
 CUT_OFFS = [1, 5, 10, 20]
 
@@ -88,11 +97,40 @@ class Plain:
         for batch in itertools.islice((b for b in gru.batches() if len(b.X) == gru.batch_size), 400):
             last = [last_occurrence(part, scratch).astype(np.int32) for part in (batch.X, batch.Y)]
             ready.append((batch.X, batch.Y, *last, batch.R, rng.rand(gru.batch_size, gru.layers[-1]) < 0.7))
-        self.ready, self.step = itertools.cycle(ready), plain_tensorflow.plain_step(gru.n_items, config)
+        self.ready, self.step = itertools.cycle(ready), self._compile(gru.n_items, config)
+
+    def _compile(self, n_items, config):
+        step = plain_tensorflow.plain_step(n_items, config)
+        return lambda *batch: step(*batch).numpy()
 
     def train(self, steps):
         for _ in range(steps):
-            self.step(*next(self.ready)).numpy()
+            self.step(*next(self.ready))
+
+
+class PlainAesara(Plain):
+    """The same of the plain graph in Aesara."""
+
+    def _compile(self, n_items, config):
+        step = plain_aesara.plain_step(n_items, config)
+        return lambda X, Y, last_X, last_Y, R, mask: step(X, Y, R.astype("float32"))
+
+
+class Products:
+    """``evaluate()``: the test events' scores of all items, never looked at."""
+
+    def __init__(self, config, train, test):
+        import tensorflow as tf
+
+        units = OPTIONS["layers"][-1]
+        predicted = len(test) - test["SessionId"].nunique()
+        self.states = tf.random.normal((predicted, units)) / 10
+        self.weights = tf.random.normal((train["ItemId"].nunique(), units)) / 10
+        self.product = tf.function(lambda H: tf.matmul(H, self.weights, transpose_b=True)[0, 0])
+
+    def evaluate(self):
+        for start in range(0, len(self.states), 256):
+            self.product(self.states[start : start + 256]).numpy()
 
 
 class _Silent:
@@ -105,7 +143,14 @@ class _Silent:
 
 def _serve(pipe, name, config, arguments):
     train, test = frames(arguments)
-    contender = {"plain": Plain, "original": Original, "keras": KerasPort}[name](config, train, test)
+    kinds = {
+        "plain": Plain,
+        "aesara": PlainAesara,
+        "original": Original,
+        "products": Products,
+        "keras": KerasPort,
+    }
+    contender = kinds[name](config, train, test)
     for task, *values in iter(pipe.recv, None):
         start = time.perf_counter()
         result = getattr(contender, task)(*values)
@@ -137,29 +182,32 @@ def spread(ratios):
 def compare(config, arguments, console):
     """Time one setting and print its table."""
     contenders = {name: Contender(name, config, arguments) for name in arguments.contender}
-    first = {name: c.do("train", 32)[0] for name, c in contenders.items()}
-    for contender in contenders.values():
+    trains = {name: c for name, c in contenders.items() if name != "products"}
+    evaluates = {name: c for name, c in contenders.items() if name not in ("plain", "aesara")}
+    first = {name: c.do("train", 32)[0] for name, c in trains.items()}
+    for contender in trains.values():
         contender.do("train", arguments.steps)
-    trained = np.array(
-        [[c.do("train", arguments.steps)[0] for c in contenders.values()] for _ in range(arguments.rounds)]
-    )
-    judged = {name: c for name, c in contenders.items() if name != "plain"}
-    for contender in judged.values():
+    trained = np.array([[c.do("train", arguments.steps)[0] for c in trains.values()] for _ in range(arguments.rounds)])
+    for contender in evaluates.values():
         contender.do("evaluate")  # warm-up: compiles
-    evaluated = np.array([[c.do("evaluate")[0] for c in judged.values()] for _ in range(arguments.rounds)])
+    evaluated = np.array([[c.do("evaluate")[0] for c in evaluates.values()] for _ in range(arguments.rounds)])
     for contender in contenders.values():
         contender.stop()
     n_items = frames(arguments)[0]["ItemId"].nunique()
     table = Table(
-        *("contender", "steps/s", "keras_port is faster by", "to first steps, s", "evaluation, s", "faster by"),
+        *("contender", "steps/s", "keras_port is faster by", "first steps, s", "evaluation, s", "faster by"),
         title=f"{config}, n = {n_items:,}, float32: {arguments.rounds} rounds of {arguments.steps} steps",
     )
-    for i, name in enumerate(contenders):
-        row = [NAMES[name], f"{arguments.steps / np.median(trained[:, i]):.0f}"]
-        row += [spread(trained[:, i] / trained[:, list(contenders).index("keras")]), f"{first[name]:.1f}"]
-        if name in judged:
-            j = list(judged).index(name)
-            row += [f"{np.median(evaluated[:, j]):.2f}", spread(evaluated[:, j] / evaluated[:, -1])]
+    for name in contenders:
+        row = [NAMES[name], "", "", "", "", ""]
+        if name in trains:
+            spent = trained[:, list(trains).index(name)]
+            row[1:3] = f"{arguments.steps / np.median(spent):.0f}", spread(spent / trained[:, -1])
+        if name in ("original", "keras"):
+            row[3] = f"{first[name]:.1f}"
+        if name in evaluates:
+            spent = evaluated[:, list(evaluates).index(name)]
+            row[4:6] = f"{np.median(spent):.2f}", spread(spent / evaluated[:, -1])
         table.add_row(*row)
     console.print(table)
 
@@ -180,6 +228,7 @@ def main(argv=None):
     if arguments.contender[-1] != "keras":
         parser.error("--contender: keras comes last")
     logging.basicConfig(level=logging.WARNING)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for config in arguments.config:
         compare(config, arguments, Console(width=120))
 
