@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Mapping
 
@@ -54,7 +55,7 @@ class Dataset:
     def evaluated_part(self) -> str:
         return list(self.counts)[1]
 
-    @property
+    @cached_property
     def unknown_events(self) -> int:
         """Events to evaluate on whose items training does not have: evaluation leaves them out."""
         return int((~self.test[self.columns.item].isin(self.train[self.columns.item].unique())).sum())

@@ -26,7 +26,6 @@ same seed, items and days give a longer file that begins with the shorter one's 
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
 
@@ -37,6 +36,7 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # run as a script: the packages lie in the repository's root
 
 from examples.files import written_whole
+from examples.synthetic import Catalogue, times
 
 CLICKS, ITEMS, DAYS, SEED = 30_000, 1_200, 6, 42
 
@@ -50,70 +50,7 @@ LONGEST_SESSION = 200
 HOURS = np.array([3, 4, 13, 25, 37, 51, 53, 52, 58, 58, 56, 53, 53, 54, 58, 71, 87, 82, 65, 34, 18, 9, 5, 3])
 WEEKDAYS = np.array([1.15, 1.05, 1.0, 1.0, 0.9, 0.85, 1.1])
 
-STAY, WALK, DETOUR = 0.26, 0.50, 0.16  # same item; next in the ring; same cluster by popularity; what is left: a jump
-
-
-@dataclass(frozen=True)
-class Shop:
-    """n items in C clusters over D days. Items are 0..n-1, cluster by cluster and along each cluster's ring."""
-
-    item_ids: np.ndarray  # (n,) int64, the ids written to the file
-    cluster: np.ndarray  # (n,) int64, the cluster of each item
-    first: np.ndarray  # (C,) int64, a cluster's first item
-    size: np.ndarray  # (C,) int64, a cluster's number of items
-    item_cdf: np.ndarray  # (n,) float, c + cumulative popularity within cluster c
-    cluster_cdf: np.ndarray  # (D*C,) float, d + cumulative popularity of the clusters on day d
-
-    @classmethod
-    def build(cls, n_items: int, n_days: int, rng: np.random.Generator) -> "Shop":
-        popularity = (np.arange(n_items) + 10.0) ** -1.1
-        # Neighbours in popularity, up to some noise, share a cluster: walking a ring then keeps the popularity tail.
-        order = np.argsort(-np.log(popularity) + rng.normal(0, 0.7, n_items), kind="stable")
-        bounds = np.cumsum(rng.integers(8, 25, n_items // 8 + 1))
-        first = np.concatenate([[0], bounds[bounds < n_items]])
-        size = np.diff(np.append(first, n_items))
-        cluster = np.repeat(np.arange(len(first)), size)
-        order = order[np.lexsort((rng.random(n_items), cluster))]
-        popularity = popularity[order]
-
-        total = np.add.reduceat(popularity, first)
-        favour = np.cumsum(rng.normal(0, 0.15, (n_days, len(first))), axis=0)
-        by_day = total * np.exp(favour)
-        by_day /= by_day.sum(axis=1, keepdims=True)
-        within = np.cumsum(popularity / total[cluster])
-        return cls(
-            item_ids=FIRST_ITEM_ID + rng.permutation(10 * n_items)[:n_items].astype(np.int64),
-            cluster=cluster,
-            first=first,
-            size=size,
-            item_cdf=within,
-            cluster_cdf=np.cumsum(by_day),
-        )
-
-    def draw_clusters(self, day: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        drawn = np.searchsorted(self.cluster_cdf, day + rng.random(len(day)), side="right")
-        # Rounding in the cumulative sum may move a draw over the edge of its day.
-        return np.clip(drawn - day * len(self.first), 0, len(self.first) - 1)
-
-    def draw_items(self, cluster: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        drawn = np.searchsorted(self.item_cdf, cluster + rng.random(len(cluster)), side="right")
-        return np.clip(drawn, self.first[cluster], self.first[cluster] + self.size[cluster] - 1)
-
-    def walk(self, item: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """The neighbours of ``item`` in their rings; ``direction`` is +1 or -1."""
-        cluster = self.cluster[item]
-        return self.first[cluster] + (item - self.first[cluster] + direction) % self.size[cluster]
-
-    def next_items(
-        self, item: np.ndarray, direction: np.ndarray, day: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
-        move = np.searchsorted(np.cumsum([STAY, WALK, DETOUR]), rng.random(len(item)), side="right")
-        following = item.copy()
-        walking, detour, jump = (np.flatnonzero(move == kind) for kind in (1, 2, 3))
-        following[walking] = self.walk(item[walking], direction[walking])
-        following[detour] = self.draw_items(self.cluster[item[detour]], rng)
-        following[jump] = self.draw_items(self.draw_clusters(day[jump], rng), rng)
-        return following
+MOVES = (0.26, 0.50, 0.16)  # same item; next in the ring; same cluster by popularity; what is left: a jump
 
 
 def session_lengths(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -131,34 +68,19 @@ def session_starts(n: int, n_days: int, rng: np.random.Generator) -> tuple[np.nd
     return day, ms
 
 
-def click_chunk(shop: Shop, n_days: int, n_sessions: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+def click_chunk(shop: Catalogue, n_days: int, n_sessions: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Clicks of ``n_sessions`` sessions, session by session: lengths (n_sessions,), item (clicks,), ms (clicks,)."""
     lengths = session_lengths(n_sessions, rng)
     day, start = session_starts(n_sessions, n_days, rng)
     direction = rng.choice((-1, 1), n_sessions)
-    offset = np.concatenate([[0], np.cumsum(lengths)])
-    gap = np.exp(rng.normal(np.log(56), 1.31, offset[-1])) * 1000
-    gap = np.maximum(gap, 1).astype(np.int64)
-    gap[offset[:-1]] = start
-    elapsed = np.cumsum(gap)
-    ms = elapsed - np.repeat(elapsed[offset[:-1]] - start, lengths)
-
-    items = np.empty(offset[-1], np.int64)
-    alive = np.argsort(-lengths, kind="stable")  # longest first: those still running at a position are a prefix
-    running = np.cumsum(np.bincount(lengths)[::-1])[::-1]  # sessions of at least that length
-    item = shop.draw_items(shop.draw_clusters(day[alive], rng), rng)
-    for position in range(lengths.max()):
-        alive = alive[: running[position + 1]]
-        item = item[: len(alive)]
-        if position:
-            item = shop.next_items(item, direction[alive], day[alive], rng)
-        items[offset[alive] + position] = item
-    return lengths, items, ms
+    gaps = np.maximum(np.exp(rng.normal(np.log(56), 1.31, lengths.sum())) * 1000, 1).astype(np.int64)
+    items = shop.sessions(lengths, direction, np.repeat(day, lengths), MOVES, rng)
+    return lengths, items, times(start, gaps, lengths)
 
 
 def click_frames(clicks: int, items: int, days: int, seed: int) -> Iterator[pl.DataFrame]:
     """Frames of session, time, item and category with ``clicks`` rows in all; the last session may be cut short."""
-    shop = Shop.build(items, days, np.random.default_rng([seed, 0]))
+    shop = Catalogue.build(items, days, np.random.default_rng([seed, 0]), FIRST_ITEM_ID)
     last_id, chunk = 0, 0
     while clicks > 0:
         chunk += 1
