@@ -5,6 +5,7 @@ B. Hidasi, A. Karatzoglou, L. Baltrunas, D. Tikk: Session-based Recommendations 
 (arXiv 1706.03847).
 """
 
+import inspect
 import logging
 import math
 from itertools import islice
@@ -60,8 +61,8 @@ class GRU4Rec:
     n_epochs, batch_size : epochs of ``fit``; sessions trained side by side (lanes).
     dropout_p_hidden, dropout_p_embed : share of a layer's output, of the embedding, that is dropped.
     learning_rate, momentum, lmbd : step size, momentum, L2 regularisation.
-    embedding : units of a separate item embedding, 0 for none; ``constrained_embedding=True`` uses the output weights
-        as embedding, and wins over it.
+    embedding : units of a separate item embedding, 0 for none, 'layersize' for ``layers[0]``;
+        ``constrained_embedding=True`` uses the output weights as embedding, and wins over it.
     n_sample, sample_alpha : negative samples a step besides the other lanes' targets, drawn with probability
     support**sample_alpha.
     smoothing : label smoothing of cross-entropy and xe_logit.
@@ -71,6 +72,9 @@ class GRU4Rec:
     sigma, init_as_normal : range, or standard deviation, of the initial weights; 0 for sqrt(6/(rows+cols)).
     train_random_order, time_sort : sessions in random order, or by their first timestamp, or (neither) by session id.
     session_key, item_key, time_key : column names.
+    logq : how much of log P is subtracted from the scores, before ``final_act``, while training, 0 for none of it; P
+        is the support of a target's item, support**sample_alpha of a sample (X. Yi et al.: Sampling-Bias-Corrected
+        Neural Modeling for Large Corpus Item Recommendations, RecSys 2019).
     dtype, seed, dropout_seed : float32 or float64; of the NumPy stream (weights, samples, order); of the dropout
     stream.
     backend, device : 'c' (compiled C, on the CPU) or 'jax' (XLA; 'auto' takes a GPU if JAX sees one).
@@ -106,6 +110,7 @@ class GRU4Rec:
         item_key="ItemId",
         time_key="Time",
         *,
+        logq=0.0,
         dtype="float32",
         seed=42,
         dropout_seed=12345,
@@ -123,6 +128,7 @@ class GRU4Rec:
         self.error_during_train = False
         self.epochs_done = 0
         self.itemidmap = None
+        self.support = None
         self._network = None
         self._sessions = None
 
@@ -134,15 +140,15 @@ class GRU4Rec:
         """Set options by name. Strings are read: lists as ``100/50``, booleans as True, 1, False, 0. An unknown name is
         a ValueError.
         """
-        before = self.get_params()
+        before, options = self.get_params(), inspect.signature(GRU4Rec).parameters
         for name, value in params.items():
             if name not in before:
                 raise ValueError(f"{name!r} is no option; accepted are {', '.join(before)}")
         try:
             for name, value in params.items():
-                setattr(
-                    self, name, settings.from_string(name, value, before[name]) if isinstance(value, str) else value
-                )
+                if isinstance(value, str):
+                    value = settings.from_string(name, value, options[name].default)
+                setattr(self, name, value)
             settings.check(self)
         except ValueError:
             for name, value in before.items():
@@ -254,8 +260,7 @@ class GRU4Rec:
     # ---- training
 
     def batches(self):
-        """The batches of the next epoch over the prepared data, samples included, drawn from the model's random stream.
-        """
+        """The batches of the next epoch over the prepared data, samples included, drawn from the model's stream."""
         if self._sessions is None:
             raise RuntimeError("the model has no data yet: call fit or prepare first")
         if self.train_random_order:
@@ -276,7 +281,7 @@ class GRU4Rec:
 
     def _compiled_step(self, gradients=False):
         if gradients not in self._steps:
-            self._steps[gradients] = self._built().training_step(gradients)
+            self._steps[gradients] = self._built().training_step(gradients, self.support)
         return self._steps[gradients]
 
     def _inputs(self, X, Y, R, masks, lanes):
@@ -294,9 +299,15 @@ class GRU4Rec:
         masks : one (M, width) array a dropout site, true = kept; None draws them from the model's stream.
         gradients : also return the gradients (another graph is compiled for that).
 
-        The hidden state must have M rows (see ``set_hidden``). Raises ValueError for other lengths.
+        The hidden state must have M rows (see ``set_hidden``). Raises ValueError for other lengths, RuntimeError where
+        ``logq`` > 0 lacks the items' support.
         """
         self._built()
+        if self.logq > 0 and (self.support is None or len(self.support) != self.n_items):
+            raise RuntimeError(
+                f"logq={self.logq} needs the support of the {self.n_items} items, and the model has no data yet: "
+                f"call fit or prepare first, or set logq=0"
+            )
         X, Y, R = np.asarray(X, np.int32), np.asarray(Y, np.int32), np.asarray(R)
         M, lanes = len(X), self._lanes
         if not 1 <= M <= self.batch_size or M != lanes:

@@ -14,6 +14,7 @@ from original import activations
 from original.losses import LOSSES, Columns
 from original.optimizers import OPTIMIZERS, clip, update_dense, update_rows
 from original.rows import Used
+from original.settings import embedding_units
 
 
 def weight_shapes(settings, n_items):
@@ -23,7 +24,7 @@ def weight_shapes(settings, n_items):
     shapes = {}
     embedding = input_width(settings)
     if settings.embedding and not settings.constrained_embedding:
-        shapes["E"] = [(n_items, settings.embedding)]
+        shapes["E"] = [(n_items, embedding)]
     width = embedding or n_items
     for k, L in enumerate(settings.layers):
         shapes[f"Wx{k}"] = [(width, L)] * 3
@@ -40,7 +41,7 @@ def input_width(settings):
     """Columns of the embedding that feeds layer 0; 0 when it is fed by rows of Wx0. A constrained embedding wins over a
     separate one.
     """
-    return settings.layers[-1] if settings.constrained_embedding else settings.embedding
+    return settings.layers[-1] if settings.constrained_embedding else embedding_units(settings)
 
 
 def row_tensors(settings):
@@ -85,6 +86,7 @@ class Network:
             for k, L in enumerate(settings.layers)
         ]
         self._scalars = {}
+        self._log_support = None
         self._hidden_act = activations.elementwise(settings.hidden_act, self._scalar)
 
     def _scalar(self, label, value):
@@ -139,8 +141,22 @@ class Network:
             states.append(x)
         return states
 
-    def training_step(self, gradients=False):
+    def _log_p(self, Y, M, support):
+        """log P of each scored column (N,): P is the support of a target's item, of a sample's support**sample_alpha.
+
+        An item without an event in the training data, which only uniform samples can hold, counts as one with one.
+        """
+        s = self.settings
+        if self._log_support is None:
+            self._log_support = self.backend.shared(np.log(np.maximum(support, 1.0)), "log_support")
+        places = at.constant(np.arange(s.batch_size + s.n_sample, dtype="int32"))[: Y.shape[0]]
+        power = at.switch(places < M, np.ones((), self.dtype), self._scalar("sample_alpha", s.sample_alpha))
+        return power * self._log_support[Y]
+
+    def training_step(self, gradients=False, support=None):
         """Compile one step. Returns (function, names).
+
+        support: (n,) events of each item in the training data, which ``logq`` > 0 needs.
 
         Inputs: X, Y int32, R and the masks 0/1 in the graph's dtype; where shapes are fixed also those of
         :class:`original.padding.Padding`. The function takes a list of steps' inputs and gives their costs; with
@@ -190,6 +206,8 @@ class Network:
 
         states = self._layers(x, self.hidden, drop)
         o = at.dot(states[-1], Sy.T) + SBy.flatten()
+        if s.logq > 0:
+            o = o - self._scalar("logq", s.logq) * self._log_p(Y, M, support)
         columns = self._columns(o, M, Y.shape[0], real, real_out)
         loss = self._loss(self._final_act(o, columns), columns)
         cost = (loss if real is None else loss * real).sum() / self._scalar("batch_size", s.batch_size)

@@ -85,8 +85,7 @@ def _adam_dense(g, state, h):
 
 
 def _adam_rows(g, state, h, used):
-    """The first moment adds g^2, not g, and the counter grows by the NUMBER of a row's occurrences: both as published.
-    """
+    """The first moment adds g^2, not g; the counter grows by the NUMBER of a row's occurrences. Both as published."""
     acc = _decayed_rows(state["acc"], h.one_minus_b[1] * at.square(g), h.b[1], used)
     mean = _decayed_rows(state["mean"], h.one_minus_b[0] * at.square(g), h.b[0], used)
     step = _adam_step(used.take(mean), used.take(acc), used.take(state["count"]) + 1, h)
@@ -103,8 +102,7 @@ OPTIMIZERS = {
 
 
 def update_dense(optimizer, p, g, state, h):
-    """New value and new state of a dense tensor ``p`` with gradient ``g``: L2 inside the velocity, or as weight decay.
-    """
+    """New value and state of a dense tensor ``p`` with gradient ``g``: L2 inside the velocity, or as weight decay."""
     step, new = optimizer.dense(g, state, h)
     if "vel" in state:
         decay = h.lmbd * p if h.lmbd is not None else 0

@@ -9,6 +9,7 @@ from original.losses import LOSSES
 from original.optimizers import OPTIMIZERS
 
 LIST_OPTIONS = {"layers": int, "adapt_params": float}
+LAYERSIZE = "layersize"  # an embedding as wide as the first layer
 
 
 def _number(low=-math.inf, high=math.inf, whole=False, open_high=False):
@@ -25,6 +26,10 @@ def _number(low=-math.inf, high=math.inf, whole=False, open_high=False):
 _POSITIVE_WHOLE = _number(1, whole=True)
 _NOT_NEGATIVE = _number(0)
 _PROBABILITY = _number(0, 1, open_high=True)
+
+
+def _is_embedding(value):
+    return value == LAYERSIZE if isinstance(value, str) else _number(0, whole=True)(value)
 
 
 def _is_flag(value):
@@ -56,7 +61,7 @@ RULES = {
     "learning_rate": (_number(), "a number"),
     "momentum": (_NOT_NEGATIVE, "a number, 0 or more"),
     "lmbd": (_NOT_NEGATIVE, "a number, 0 or more"),
-    "embedding": (_number(0, whole=True), "a whole number of units, 0 for none"),
+    "embedding": (_is_embedding, f"a whole number of units, 0 for none, or {LAYERSIZE!r} for layers[0]"),
     "n_sample": (_number(0, whole=True), "a whole number, 0 or more"),
     "sample_alpha": (_number(), "a number"),
     "smoothing": (_number(0, 1), "a number from 0 to 1"),
@@ -75,6 +80,7 @@ RULES = {
     "session_key": (_is_column, "a column name"),
     "item_key": (_is_column, "a column name"),
     "time_key": (_is_column, "a column name"),
+    "logq": (_NOT_NEGATIVE, "a number, 0 for no correction"),
     "dtype": (lambda v: v in ("float32", "float64"), "float32 or float64"),
     "seed": (_number(0, 2**32 - 1, whole=True), "a whole number from 0 to 2**32-1"),
     "dropout_seed": (_number(1, 2**31 - 1, whole=True), "a whole number from 1 to 2**31-1"),
@@ -100,23 +106,30 @@ def check(model):
         warnings.warn(f"loss={model.loss!r} is meant with final_act={meant!r}, not {model.final_act!r}", stacklevel=3)
 
 
-def from_string(name, text, present):
+def embedding_units(settings):
+    """Units of a separate item embedding, 0 for none."""
+    return settings.layers[0] if settings.embedding == LAYERSIZE else settings.embedding
+
+
+def from_string(name, text, default):
     """The value of option ``name`` written as ``text``: lists as ``100/50``, booleans as True, 1, False or 0.
 
-    ``present`` is the option's present value, which tells a number from a text.
+    ``default`` is the option's default, which tells a number from a text.
     """
     try:
         if name in LIST_OPTIONS:
             return [LIST_OPTIONS[name](part) for part in text.split("/") if part != ""]
-        if isinstance(present, bool):
+        if isinstance(default, bool):
             return {"True": True, "1": True, "False": False, "0": False}[text]
         if name == "adapt":
             return None if text in ("", "None") else text
-        if isinstance(present, int):
+        if name == "embedding" and text == LAYERSIZE:
+            return text
+        if isinstance(default, int):
             return int(text)
-        if isinstance(present, float):
+        if isinstance(default, float):
             return float(text)
     except (ValueError, KeyError):
-        accepted = "True, 1, False or 0" if isinstance(present, bool) else RULES[name][1]
+        accepted = "True, 1, False or 0" if isinstance(default, bool) else RULES[name][1]
         raise ValueError(f"{name}={text!r}: accepted is {accepted}") from None
     return text

@@ -52,6 +52,14 @@ BAD_OPTIONS = [
     ({"momentum": float("nan")}, says("momentum=nan", "a number, 0 or more")),
     ({"lmbd": -1}, says("lmbd=-1", "0 or more")),
     ({"embedding": -5}, says("embedding=-5", "0 for none")),
+    ({"embedding": 2.5}, says("embedding=2.5", "whole number", "'layersize' for layers[0]")),
+    ({"embedding": "LayerSize"}, says("embedding='LayerSize'", "'layersize' for layers[0]")),
+    ({"embedding": "50"}, says("embedding='50'", "whole number")),
+    ({"logq": -0.5}, says("logq=-0.5", "0 for no correction")),
+    ({"logq": float("nan")}, says("logq=nan", "a number")),
+    ({"logq": True}, says("logq=True", "a number")),
+    ({"logq": None}, says("logq=None", "a number")),
+    ({"logq": "1"}, says("logq='1'", "a number")),
     ({"n_sample": True}, says("n_sample=True", "whole number")),
     ({"sample_alpha": None}, says("sample_alpha=None", "a number")),
     ({"smoothing": 1.5}, says("smoothing=1.5", "0 to 1")),
@@ -102,6 +110,11 @@ def test_options_that_do_not_go_together_are_warned_of():
         ("batch_size", "64", 64),
         ("learning_rate", "0.05", 0.05),
         ("learning_rate", "1", 1.0),
+        ("logq", "0", 0.0),
+        ("logq", "0.5", 0.5),
+        ("embedding", "layersize", "layersize"),
+        ("embedding", "50", 50),
+        ("embedding", "0", 0),
         ("momentum", "1e-1", 0.1),
         ("loss", "top1", "top1"),
         ("final_act", "elu-0.5", "elu-0.5"),
@@ -121,6 +134,11 @@ def test_options_as_text(name, text, value):
     assert model.get_params() == GRU4Rec(**{name: value}).get_params()
 
 
+def test_text_is_read_by_the_kind_of_the_default():
+    model = GRU4Rec(momentum=0, embedding="layersize").set_params(momentum="0.5", embedding="7")
+    assert (model.momentum, model.embedding) == (0.5, 7)
+
+
 def test_adapt_params_as_text_are_floats():
     model = GRU4Rec().set_params(adapt="adam", adapt_params="0.9/0.999")
     assert (model.adapt, model.adapt_params) == ("adam", [0.9, 0.999])
@@ -136,6 +154,9 @@ def test_adapt_params_as_text_are_floats():
         ("layers", "", says("layers=[]", "one or more")),
         ("n_epochs", "2.5", says("n_epochs='2.5'", "whole number")),
         ("momentum", "much", says("momentum='much'", "a number")),
+        ("logq", "much", says("logq='much'", "a number")),
+        ("logq", "-1", says("logq=-1.0", "0 for no correction")),
+        ("embedding", "wide", says("embedding='wide'", "'layersize'")),
         ("adapt_params", "a", says("adapt_params='a'", "list of numbers")),
         ("loss", "hinge", says("loss='hinge'", "top1")),
     ],
