@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from keras_port import backends, sessions
+from keras_port import backends, dwell, sessions
 
 MODES = ("standard", "conservative", "median", "tiebreaking")
 _STEPS = 16  # events a lane reads in one call
@@ -21,6 +21,7 @@ class TestSessions(NamedTuple):
     offsets: np.ndarray  # (S + 1,) first event of each session
     session_ids: np.ndarray  # (E,)
     item_ids: np.ndarray  # (E,)
+    since_previous: np.ndarray | None = None  # (E,) seconds since the session's event before; None without dwell_time
 
 
 def test_sessions(gru, test_data, session_key=None, item_key=None, time_key=None):
@@ -30,6 +31,9 @@ def test_sessions(gru, test_data, session_key=None, item_key=None, time_key=None
     """
     session_key, item_key, time_key = session_key or gru.session_key, item_key or gru.item_key, time_key or gru.time_key
     sessions.check_frame(test_data, session_key, item_key, time_key, "test_data")
+    with_dwell = getattr(gru, "dwell_time", 0) > 0
+    if with_dwell:
+        dwell.check_times(test_data, time_key, "test_data")
     indices = gru.itemidmap.index.get_indexer(test_data[item_key].to_numpy())
     known = test_data[[session_key, item_key, time_key]].assign(_index=indices)[indices >= 0]
     known = known.sort_values([session_key, time_key, item_key])
@@ -37,7 +41,9 @@ def test_sessions(gru, test_data, session_key=None, item_key=None, time_key=None
     if not (lengths > 1).any():
         raise ValueError("test_data has no session with two events of items that the model knows")
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return TestSessions(known["_index"].to_numpy(), offsets, known[session_key].to_numpy(), known[item_key].to_numpy())
+    passed = dwell.since_previous(known[time_key].to_numpy(), offsets) if with_dwell else None
+    ids = known[session_key].to_numpy(), known[item_key].to_numpy()
+    return TestSessions(known["_index"].to_numpy(), offsets, *ids, passed)
 
 
 def evaluate_gpu(
@@ -118,7 +124,8 @@ def evaluate_sessions_batch(
     """The same figures as :func:`evaluate_gpu`, through ``pr.predict_next_batch`` only.
 
     pr: any predictor with ``itemidmap`` and ``predict_next_batch(session_ids, input_item_ids, predict_for_item_ids,
-    batch)``; every evaluation starts from zero states where it has ``forget_predictions``.
+    batch)``; every evaluation starts from zero states where it has ``forget_predictions``. A predictor with
+    ``dwell_time`` > 0 is also given ``dwell``.
     """
     _check(batch_size, mode)
     _check_cut_off(cut_off)
@@ -131,13 +138,16 @@ def evaluate_sessions_batch(
     if hasattr(pr, "forget_predictions"):
         pr.forget_predictions()
     session_ids, input_ids = np.empty(batch, test.session_ids.dtype), np.empty(batch, test.item_ids.dtype)
+    timed = {} if test.since_previous is None else {"dwell": np.full(batch, np.nan)}
     rank = []
     for row in positions:
         lanes = np.flatnonzero(row >= 0)
         session_ids[lanes], input_ids[lanes] = test.session_ids[row[lanes]], test.item_ids[row[lanes]]
         targets = test.item_ids[row[lanes] + 1]
+        if timed:
+            timed["dwell"][lanes] = test.since_previous[row[lanes]]
         wanted = None if items is None else pd.unique(np.concatenate([np.asarray(items), targets]))
-        frame = pr.predict_next_batch(session_ids, input_ids, wanted, batch)
+        frame = pr.predict_next_batch(session_ids, input_ids, wanted, batch, **timed)
         scores = frame.to_numpy().T[lanes]
         if mode == "tiebreaking":
             scores = scores + 1e-10 * noise.rand(*scores.shape)
@@ -167,6 +177,9 @@ def _hidden_states(model, test, batch_size):
     order = order[lengths[order] > 1]
     B = min(batch_size, len(order))
 
+    buckets = None
+    if model.settings.dwell_time:
+        buckets = dwell.buckets(test.since_previous, model.settings.dwell_time)
     program = model.read_program(("hidden states", B), _reader(model))
     H = np.empty((len(test.items), layers[-1]), dtype)
     for start in range(0, len(order), B):
@@ -178,8 +191,11 @@ def _hidden_states(model, test, batch_size):
             at = np.where(real, test.offsets[block][None] + within, 0)
             X = np.zeros((_STEPS, B), np.int32)
             X[:, : len(block)] = np.where(real, test.items[at], 0)
-            steps = np.int32(real.any(axis=1).sum())
-            hidden, states = program({"X": X, "steps": steps, **{f"hidden{k}": h for k, h in enumerate(hidden)}})
+            given = {"X": X, "steps": np.int32(real.any(axis=1).sum())}
+            if buckets is not None:
+                given["dwell"] = np.zeros_like(X)
+                given["dwell"][:, : len(block)] = buckets[at]
+            hidden, states = program({**given, **{f"hidden{k}": h for k, h in enumerate(hidden)}})
             H[at[real] + 1] = backends.to_numpy(states)[:, : len(block)][real]
     is_first = np.zeros(len(test.items), bool)
     is_first[test.offsets[:-1]] = True
@@ -188,7 +204,10 @@ def _hidden_states(model, test, batch_size):
 
 
 def _reader(model):
-    """Lanes read ``steps`` of the items X (T, B): the last states, and the last layer's at each step (T, B, L)."""
+    """Lanes read ``steps`` of the items X (T, B), in buckets ``dwell`` (T, B) with dwell_time.
+
+    Gives the last states, and the last layer's at each step (T, B, L).
+    """
     depth = len(model.settings.layers)
 
     def read(given):
@@ -197,7 +216,8 @@ def _reader(model):
         states = ops.zeros((*X.shape, start[-1].shape[1]), start[-1].dtype)
 
         def body(t, hidden, states):
-            hidden = model.step_hidden(ops.take(X, t, axis=0), hidden)
+            buckets = ops.take(given["dwell"], t, axis=0) if "dwell" in given else None
+            hidden = model.step_hidden(ops.take(X, t, axis=0), hidden, buckets)
             return t + 1, hidden, ops.scatter_update(states, ops.reshape(t, (1, 1)), hidden[-1][None])
 
         loop = ops.while_loop(lambda t, *_: t < given["steps"], body, (ops.zeros((), "int32"), start, states))

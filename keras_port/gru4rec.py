@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from keras_port import backends, evaluation, initial_weights, serving, sessions, storage
+from keras_port.dwell import check_times, given_buckets
 from keras_port.model import SessionModel
 from keras_port.progress import ProgressReport
 from keras_port.settings import Settings, parse
@@ -36,6 +37,12 @@ class GRU4Rec:
     logq: while training, logq * log P is subtracted from a score before final_act, which undoes the favour of popular
     items in the loss (Bengio and Senécal 2008; published with GRU4Rec in 2020). P: events of the item in the training
     data for the columns of targets, the same to the power sample_alpha for those of samples. 0: off.
+
+    dwell_time: with N > 0 the network also sees how long the session stayed at the event before the present one, in
+    N buckets on a log scale (bucket 0: a session's first event): rows of a table D, zeros at first and updated as a
+    dense tensor, are added to the first layer's input part. dwell_weight: with w > 0 the loss of a target that the
+    session stayed at for d seconds counts (1 + w*log2(1 + d)) / c, c the mean over the training data; a session's last
+    event, whose dwell is unknown, counts 1. Both need times in seconds; formulas in :mod:`keras_port.dwell`.
 
     dtype: 'float32' or 'float64'. seed: of the NumPy stream of weights, samples and session order. dropout_seed: of the
     MRG31k3p stream of dropout masks. steps_per_call: training steps compiled into one call; jit_compile: whether
@@ -76,6 +83,8 @@ class GRU4Rec:
         time_key="Time",
         *,
         logq=0.0,
+        dwell_time=0,
+        dwell_weight=0.0,
         dtype="float32",
         seed=42,
         dropout_seed=12345,
@@ -175,6 +184,8 @@ class GRU4Rec:
         if isinstance(sample_store, bool) or not isinstance(sample_store, (int, np.integer)) or sample_store < 0:
             raise ValueError(f"sample_store={sample_store!r}: an integer of at least 0 is accepted")
         sessions.check_frame(data, **self._columns())
+        if self.settings().reads_times:
+            check_times(data, self.time_key, "data")
         lengths = data[self.session_key].value_counts()
         if len(lengths) < self.batch_size:
             raise ValueError(f"batch_size={self.batch_size} is more than the {len(lengths)} sessions of the data")
@@ -220,7 +231,7 @@ class GRU4Rec:
         state = self.model.train_state
         occurrences = {where for where in self.model.row_index.values()} if self.momentum > 0 else ()
         self._dataset = sessions.SessionParallel(
-            sessions.sort_events(data, self.itemidmap, **self._columns()),
+            sessions.sort_events(data, self.itemidmap, **self._columns(), with_dwell=self.settings().reads_times),
             self.settings(),
             state,
             [width for _, width, _ in self.model.dropout_sites()],
@@ -322,12 +333,13 @@ class GRU4Rec:
             for stream, (_, width, _) in zip(self.model.train_state.mask_streams, self.dropout_sites())
         ]
 
-    def train_step(self, X, Y, R, masks=None, gradients=False):
+    def train_step(self, X, Y, R, masks=None, gradients=False, *, dwell=None, weights=None):
         """One training step from the present weights, optimizer state and hidden state, all of which it updates.
 
         X, R: (M,) input items and ends of sessions; Y: (M + samples,) targets, then samples. masks: one (M, width) bool
-        array a dropout site; None draws them. Returns a :class:`Step`. Raises ValueError for shapes or items that do
-        not fit.
+        array a dropout site; None draws them. dwell, with ``dwell_time``: (M,) seconds since each session's event
+        before, NaN at its first; None is NaN for all. weights, with ``dwell_weight``: (M,) weight of each lane's loss;
+        None is 1 for all. Returns a :class:`Step`. Raises ValueError for shapes or items that do not fit.
         """
         self._need_model()
         X, Y, R = (np.asarray(part) for part in (X, Y, R))
@@ -353,6 +365,7 @@ class GRU4Rec:
             "R": _pad_rows(R.astype(bool), B, False)[None],
             "lanes": (np.arange(B) < M)[None],
             **{f"mask{j}": _pad_rows(mask, B, True)[None] for j, mask in enumerate(masks)},
+            **{name: _pad_rows(values, B, 0)[None] for name, values in self._dwell_inputs(M, dwell, weights).items()},
         }
         where = sorted(set(self.model.row_index.values())) if self.momentum > 0 else ()
         sessions.add_occurrences(chunk, where, np.zeros(self.n_items, np.int32))
@@ -369,18 +382,39 @@ class GRU4Rec:
         found.update({name: found[name][real[at]] for name, at in self.model.row_index.items()})
         return Step(float(backends.to_numpy(cost)), found)
 
-    def scores(self, X, hidden, items=None):
-        """Scores after final_act, (M, n) or (M, len(items)), and the next hidden state. Changes nothing."""
+    def _dwell_inputs(self, M, dwell, weights=None):
+        """What the dwell options add to the input of a step of M lanes."""
+        s, added = self.model.settings, {}
+        found = given_buckets(dwell, M, s.dwell_time)
+        if found is not None:
+            added["dwell"] = found
+        if weights is not None and not s.dwell_weight:
+            raise ValueError("weights are given with dwell_weight=0: a model with dwell_weight takes them")
+        if s.dwell_weight:
+            added["weights"] = np.ones(M, self.dtype) if weights is None else np.asarray(weights, self.dtype)
+            if added["weights"].shape != (M,):
+                raise ValueError(f"weights has shape {np.shape(weights)}: one value a lane, ({M},), is accepted")
+        return added
+
+    def scores(self, X, hidden, items=None, dwell=None):
+        """Scores after final_act, (M, n) or (M, len(items)), and the next hidden state. Changes nothing.
+
+        dwell, with ``dwell_time``: (M,) seconds since each session's event before; NaN, or None for all, for none.
+        """
         self._need_model()
         X = self._check_items("X", np.asarray(X))
         if self._check_hidden(hidden) != len(X):
             raise ValueError(f"hidden has {len(hidden[0])} rows: as many as X, {len(X)}, are accepted")
         inputs = {"X": X.astype(np.int32), **{f"hidden{k}": np.asarray(h, self.dtype) for k, h in enumerate(hidden)}}
+        buckets = given_buckets(dwell, len(X), self.model.settings.dwell_time)
+        if buckets is not None:
+            inputs["dwell"] = buckets
         if items is not None:
             inputs["items"] = self._check_items("items", np.asarray(items)).astype(np.int32)
 
         def predict(given):
-            return self.model(given["X"], [given[f"hidden{k}"] for k in range(len(self.layers))], given.get("items"))
+            hidden = [given[f"hidden{k}"] for k in range(len(self.layers))]
+            return self.model(given["X"], hidden, given.get("items"), given.get("dwell"))
 
         # shapes vary from call to call here: op by op is faster than compiling each
         program = self.model.read_program("predict" if items is None else "predict items", predict, jit=False)
@@ -390,12 +424,14 @@ class GRU4Rec:
     # -- prediction
     # -----------------------------------------------------------------------------------------------------------
 
-    def predict_next_batch(self, session_ids, input_item_ids, predict_for_item_ids=None, batch=100):
+    def predict_next_batch(self, session_ids, input_item_ids, predict_for_item_ids=None, batch=100, dwell=None):
         """Scores of the next item, as a DataFrame: rows = items, columns = lanes 0..batch-1.
 
         session_ids, input_item_ids: (batch,) the running session of each lane and its newest item. A lane whose session
         id differs from the previous call's starts from a zero state; another ``batch`` starts all lanes afresh.
-        predict_for_item_ids: score these items only. Raises ValueError for an unknown item or another number of lanes.
+        predict_for_item_ids: score these items only. dwell, with ``dwell_time``: (batch,) seconds since each session's
+        event before, of no account for a lane that starts; None or NaN where they are not known. Raises ValueError for
+        an unknown item, another number of lanes, or a dwell below 0.
         """
         self._need_model()
         session_ids, input_item_ids = np.asarray(session_ids), np.asarray(input_item_ids)
@@ -406,14 +442,17 @@ class GRU4Rec:
         items = (
             None if predict_for_item_ids is None else self.item_indices(predict_for_item_ids, "predict_for_item_ids")
         )
+        given_buckets(dwell, batch, self.model.settings.dwell_time)  # its faults show before any state changes
         if self._lane_sessions is None or len(self._lane_sessions) != batch:
             self._lane_hidden = [np.zeros((batch, units), self.dtype) for units in self.layers]
+            starts = np.ones(batch, bool)
         else:
-            changed = self._lane_sessions != session_ids
+            starts = self._lane_sessions != session_ids
             for H in self._lane_hidden:
-                H[changed] = 0
+                H[starts] = 0
         self._lane_sessions = session_ids.copy()
-        scores, self._lane_hidden = self.scores(X, self._lane_hidden, items)
+        dwell = None if dwell is None else np.where(starts, np.nan, dwell)
+        scores, self._lane_hidden = self.scores(X, self._lane_hidden, items, dwell)
         ids = self.itemidmap.index if items is None else self.itemidmap.index[items]
         return pd.DataFrame(scores.T, index=ids)
 
@@ -431,10 +470,10 @@ class GRU4Rec:
             )
         return indices
 
-    def recommend(self, session_items, k=20):
+    def recommend(self, session_items, k=20, times=None):
         """Top-k next items of one running session or of many; see :func:`keras_port.serving.recommend`."""
         self._need_model()
-        return serving.recommend(self, session_items, k)
+        return serving.recommend(self, session_items, k, times)
 
     def export(self, path, k=20):
         """Write a TensorFlow SavedModel that serves top-k; see :func:`keras_port.serving.export`."""

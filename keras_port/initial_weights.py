@@ -22,6 +22,8 @@ def draw(settings, n_items, rng):
     weights = {}
     if settings.input_mode == "separate":
         weights["E"] = block(n_items, settings.input_width)
+    if settings.dwell_time:
+        weights["D"] = np.zeros((settings.dwell_time + 1, 3 * settings.layers[0]), settings.dtype)
     width = settings.input_width or n_items
     for k, units in enumerate(settings.layers):
         weights[f"Wx{k}"] = np.hstack([block(width, units) for _ in range(3)])

@@ -43,6 +43,27 @@ class ItemTable(_WeightedLayer):
 
 
 @keras.saving.register_keras_serializable(package="keras_port")
+class DwellTable(_WeightedLayer):
+    """``D``: what each bucket of dwell time adds to the first layer's input part v (:mod:`keras_port.dwell`).
+
+    Input: (M,) buckets 0..n_buckets. Output: (M, width), width = 3*L_0.
+    """
+
+    def __init__(self, n_buckets, width, **kwargs):
+        super().__init__(**kwargs)
+        self.n_buckets, self.width = n_buckets, width
+        self.table = self._weight("D", (n_buckets + 1, width))
+        self.built = True
+
+    def call(self, buckets):
+        # a product, not a look-up: its gradient is one too, where a look-up's adds up the rows one by one
+        return ops.one_hot(buckets, self.n_buckets + 1, dtype=self.table.dtype) @ self.table
+
+    def get_config(self):
+        return {**super().get_config(), "n_buckets": self.n_buckets, "width": self.width}
+
+
+@keras.saving.register_keras_serializable(package="keras_port")
 class SessionGRU(_WeightedLayer):
     """A GRU step whose reset gate acts before the matrix product (Cho et al. 2014), not after it as in cuDNN.
 
@@ -51,8 +72,8 @@ class SessionGRU(_WeightedLayer):
         r = sigmoid(v_reset + H·Wrz_reset)      z = sigmoid(v_update + H·Wrz_update)
         c = hidden_act((H*r)·Wh + v_candidate)  h = (1 - z)*H + z*c
 
-    Inputs: x (M, input_width), or v - Bh itself (M, 3*units) when ``input_width`` is None; H (M, units). Output: (M,
-    units).
+    Inputs: x (M, input_width), or v - Bh itself (M, 3*units) when ``input_width`` is None; H (M, units); ``added`` (M,
+    3*units), added to v. Output: (M, units).
     """
 
     def __init__(self, units, input_width, hidden_act, index=0, **kwargs):
@@ -65,8 +86,9 @@ class SessionGRU(_WeightedLayer):
         self.Bh = self._weight(f"Bh{index}", (3 * units,))
         self.built = True
 
-    def call(self, x, H):
+    def call(self, x, H, added=None):
         v = (x if self.Wx is None else x @ self.Wx) + self.Bh
+        v = v if added is None else v + added
         gates = ops.sigmoid(v[:, self.units :] + H @ self.Wrz)
         r, z = gates[:, : self.units], gates[:, self.units :]
         c = self.activation((H * r) @ self.Wh + v[:, : self.units])

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_port import backends, losses, optimizers
-from keras_port.layers import ItemScorer, ItemTable, SessionGRU
+from keras_port.layers import DwellTable, ItemScorer, ItemTable, SessionGRU
 from keras_port.settings import Settings
 from keras_port.train_state import TrainState
 
@@ -23,7 +23,9 @@ class SessionModel(keras.Model):
     """The network of GRU4Rec over ``n_items`` items, with its own training loop.
 
     ``model(X, hidden)``: X (M,) item indices, hidden one (M, L_k) array a layer; returns the scores of all items (M, n)
-    and the next hidden state. ``model.fit(dataset)`` takes a :class:`~keras_port.sessions.SessionParallel`.
+    and the next hidden state. With ``dwell_time``, ``dwell`` (M,) are the buckets of the time since each session's
+    event before; 0, which is the default, for none. ``model.fit(dataset)`` takes a
+    :class:`~keras_port.sessions.SessionParallel`.
     """
 
     def __init__(self, n_items, settings, **kwargs):
@@ -40,6 +42,9 @@ class SessionModel(keras.Model):
             self.input_table = ItemTable(n_items, settings.input_width, "E", name="input_table", **policy)
         elif settings.input_mode == "none":
             self.input_table = ItemTable(n_items, 3 * settings.layers[0], "Wx0", name="input_table", **policy)
+        self.dwell_table = None
+        if settings.dwell_time:
+            self.dwell_table = DwellTable(settings.dwell_time, 3 * settings.layers[0], name="dwell_table", **policy)
         self.gru_layers = [
             SessionGRU(units, width, settings.hidden_act, index=k, name=f"gru{k}", **policy)
             for k, (units, width) in enumerate(zip(settings.layers, widths))
@@ -66,7 +71,7 @@ class SessionModel(keras.Model):
     @property
     def named_weights(self):
         """The weights as a dict name -> variable, in the order of the network."""
-        order = [self.input_table.table] if self.input_table is not None else []
+        order = [part.table for part in (self.input_table, self.dwell_table) if part is not None]
         for gru in self.gru_layers:
             order += [w for w in (gru.Wx, gru.Wh, gru.Wrz, gru.Bh) if w is not None]
         return {w.name: w for w in [*order, self.scorer.Wy, self.scorer.By]}
@@ -83,18 +88,23 @@ class SessionModel(keras.Model):
 
     # -- the network --------------------------------------------------------------------------------------------------
 
-    def call(self, X, hidden, items=None):
+    def call(self, X, hidden, items=None, dwell=None):
         """Scores (M, n), or (M, len(items)) for item indices, and the next hidden state. No dropout."""
-        hidden = self.step_hidden(X, hidden)
+        hidden = self.step_hidden(X, hidden, dwell)
         rows = (None, None) if items is None else self.scorer.lookup(items)
         return self.scorer(hidden[-1], *rows), hidden
 
-    def step_hidden(self, X, hidden):
+    def step_hidden(self, X, hidden, dwell=None):
         """The hidden states after the items X (M,). No dropout."""
         x = self.scorer.lookup(X)[0] if self.input_table is None else self.input_table(X)
+        return self._through_layers(x, hidden, ops.zeros_like(X) if dwell is None else dwell)
+
+    def _through_layers(self, x, hidden, dwell, dropout=lambda site, x: x):
+        """The hidden states after the first layer's input x, in dwell buckets ``dwell`` where there is a table."""
+        added = {} if self.dwell_table is None else {"added": self.dwell_table(dwell)}
         after = []
-        for gru, H in zip(self.gru_layers, hidden):
-            x = gru(x, H)
+        for k, (gru, H) in enumerate(zip(self.gru_layers, hidden)):
+            x = dropout(f"hidden{k}", gru(x, H, **(added if k == 0 else {})))
             after.append(x)
         return after
 
@@ -106,18 +116,15 @@ class SessionModel(keras.Model):
             x, Wy = rows["Wy"][: lanes.shape[0]], rows["Wy"][lanes.shape[0] :]
         else:
             x, Wy = rows[self.input_table.weight_name], rows["Wy"]
-        x = dropout("embed", x)
-        after = []
-        for k, (gru, H) in enumerate(zip(self.gru_layers, hidden)):
-            x = dropout(f"hidden{k}", gru(x, H))
-            after.append(x)
+        after = self._through_layers(dropout("embed", x), hidden, batch.get("dwell"), dropout)
         samples = ops.ones((Wy.shape[0] - lanes.shape[0],), dtype="bool")
         columns = ops.reshape(ops.concatenate([lanes, samples]), (1, Wy.shape[0]))
         By = rows["By"]
         if "log_q" in batch:
             By = By - ops.expand_dims(batch["log_q"], 1)  # o - log_q, as o = h·Wyᵀ + By
-        yhat = self.scorer(x, Wy, By, columns=columns, training=True)
-        return self.session_loss(ops.cast(lanes, yhat.dtype), yhat) / lanes.shape[0], after
+        yhat = self.scorer(after[-1], Wy, By, columns=columns, training=True)
+        total = self.session_loss(ops.cast(lanes, yhat.dtype), yhat, sample_weight=batch.get("weights"))
+        return total / lanes.shape[0], after
 
     def _dropout(self, batch):
         sites = {name: (j, retain) for j, (name, _, retain) in enumerate(self.dropout_sites())}

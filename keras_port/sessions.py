@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import pandas as pd
 
+from keras_port import dwell
+
 
 class Batch(NamedTuple):
     """One step's input: M lanes, N = M + n_sample scored items."""
@@ -17,12 +19,24 @@ class Batch(NamedTuple):
     lanes: np.ndarray  # (M,) ascending, the lane (0..batch_size-1) of each row
 
 
+class DwellBatch(NamedTuple):
+    """A :class:`Batch` of a model that learns from dwell time, with what ``train_step`` takes further."""
+
+    X: np.ndarray
+    Y: np.ndarray
+    R: np.ndarray
+    lanes: np.ndarray
+    dwell: np.ndarray | None  # (M,) seconds since the event before, NaN at a session's first; None without dwell_time
+    weights: np.ndarray | None  # (M,) weight of each lane's loss; None without dwell_weight
+
+
 class Sessions(NamedTuple):
     """Events sorted by session, then time. S sessions, E events."""
 
     items: np.ndarray  # (E,) item index of each event
     offsets: np.ndarray  # (S + 1,) first event of each session, in ascending session id order
     first_times: np.ndarray  # (S,) smallest time of each session
+    since_previous: np.ndarray | None = None  # (E,) seconds since the session's event before; None unless asked for
 
 
 def check_frame(data, session_key, item_key, time_key, name="data"):
@@ -53,14 +67,16 @@ def item_support(data, item_key, itemidmap):
     return np.bincount(itemidmap.index.get_indexer(data[item_key].to_numpy()), minlength=len(itemidmap))
 
 
-def sort_events(data, itemidmap, session_key, item_key, time_key):
+def sort_events(data, itemidmap, session_key, item_key, time_key, with_dwell=False):
     """:class:`Sessions` of a frame whose items are all in ``itemidmap``; the sort by (session, time) is stable."""
     codes, _ = pd.factorize(data[session_key], sort=True)
     times = data[time_key].to_numpy()
     order = np.lexsort((times, codes))
+    times = times[order]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes))])
     items = itemidmap.index.get_indexer(data[item_key].to_numpy())[order].astype(np.int32)
-    return Sessions(items, offsets, times[order][offsets[:-1]])
+    passed = dwell.since_previous(times, offsets) if with_dwell else None
+    return Sessions(items, offsets, times[offsets[:-1]], passed)
 
 
 def session_order(sessions, time_sort):
@@ -110,7 +126,9 @@ class SessionParallel(keras.utils.PyDataset):
     * ``lanes``, ``R`` (K, B) bool: lanes with an event, lanes whose target is their session's last event;
     * ``last_X``, ``last_Y``: :func:`last_occurrence` of the rows of X and Y (or ``last_XY`` of both joined), where
       asked for;
-    * ``mask0``, ... (K, B, width) bool: dropout masks, one a site.
+    * ``mask0``, ... (K, B, width) bool: dropout masks, one a site;
+    * with ``dwell_time``: ``dwell`` (K, B), the bucket of each input; with ``dwell_weight``: ``weights`` (K, B), the
+      weight of each lane's loss.
 
     Negative samples and masks come from the streams of ``state`` (:class:`~keras_port.train_state.TrainState`), so
     chunks have to be read in order, each once an epoch.
@@ -122,6 +140,11 @@ class SessionParallel(keras.utils.PyDataset):
         self.mask_widths, self.occurrences, self.steps_per_call = mask_widths, occurrences, steps_per_call
         self._is_last = np.zeros(len(sessions.items), dtype=bool)
         self._is_last[sessions.offsets[1:] - 1] = True
+        passed = sessions.since_previous
+        self._buckets = dwell.buckets(passed, settings.dwell_time) if settings.dwell_time else None
+        self._weights = None
+        if settings.dwell_weight:
+            self._weights = dwell.loss_weights(passed, settings.dwell_weight).astype(settings.dtype)
         self._scratch = np.zeros(len(state.sampler.support), dtype=np.int32)
         self._fixed = None
         self.positions = np.empty((0, settings.batch_size), dtype=np.int64)
@@ -143,12 +166,17 @@ class SessionParallel(keras.utils.PyDataset):
         self.positions = self._fixed
 
     def batches(self):
-        """The steps of the epoch as :class:`Batch`, without the rows of empty lanes."""
+        """The steps of the epoch as :class:`Batch` or :class:`DwellBatch`, without the rows of empty lanes."""
         for row in self.positions:
             lanes = np.flatnonzero(row >= 0)
             at = row[lanes]
             Y = np.concatenate([self.sessions.items[at + 1], self.state.sampler.row()])
-            yield Batch(self.sessions.items[at], Y, self._is_last[at + 1], lanes)
+            batch = Batch(self.sessions.items[at], Y, self._is_last[at + 1], lanes)
+            if not self.settings.reads_times:
+                yield batch
+                continue
+            passed = None if self._buckets is None else self.sessions.since_previous[at]
+            yield DwellBatch(*batch, passed, None if self._weights is None else self._weights[at + 1])
 
     def __getitem__(self, index):
         K, B = self.steps_per_call, self.settings.batch_size
@@ -164,6 +192,10 @@ class SessionParallel(keras.utils.PyDataset):
         for k in range(steps):
             chunk["Y"][k, B:] = self.state.sampler.row()
         chunk["Y"][steps:] = 0
+        if self._buckets is not None:
+            chunk["dwell"] = self._buckets[at]
+        if self._weights is not None:
+            chunk["weights"] = self._weights[at + 1]
         self._draw_masks(chunk, lanes)
         chunk = {name: self._pad(values, K) for name, values in chunk.items()}
         add_occurrences(chunk, self.occurrences, self._scratch)

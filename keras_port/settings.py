@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass, field, fields
 
-from keras_port import activations
+from keras_port import activations, dwell
 
 LOSSES = ("top1", "bpr", "cross-entropy", "xe_logit", "top1-max", "bpr-max")
 ADAPT_PARAMS = {"": 0, "adagrad": 0, "rmsprop": 1, "adadelta": 1, "adam": 2}  # optimizer -> number of decay rates
@@ -44,6 +44,8 @@ class Settings:
     item_key: str = "ItemId"
     time_key: str = "Time"
     logq: float = 0.0
+    dwell_time: int = 0
+    dwell_weight: float = 0.0
     dtype: str = "float32"
     seed: int = 42
     dropout_seed: int = 12345
@@ -58,6 +60,11 @@ class Settings:
         """Width of the first layer's input vector; None without an embedding."""
         separate = self.layers[0] if self.embedding == LAYERSIZE else self.embedding
         return {"constrained": self.layers[-1], "separate": separate, "none": None}[self.input_mode]
+
+    @property
+    def reads_times(self):
+        """Whether training needs the times of the events, not their order alone."""
+        return bool(self.dwell_time or self.dwell_weight)
 
     def to_json(self):
         """The options as plain JSON values."""
@@ -77,6 +84,8 @@ class Settings:
                 raise ValueError(f"{name}={getattr(self, name)!r}: an integer of at least {least} is accepted")
         if self.embedding != LAYERSIZE and not _is_count(self.embedding, 0):
             raise ValueError(f"embedding={self.embedding!r}: an integer of at least 0, or {LAYERSIZE!r}, is accepted")
+        if not _is_count(self.dwell_time, 0) or self.dwell_time > dwell.MOST_BUCKETS:
+            raise ValueError(f"dwell_time={self.dwell_time!r}: an integer from 0 to {dwell.MOST_BUCKETS} is accepted")
         for name in ("seed", "dropout_seed"):
             value = getattr(self, name)
             least = 1 if name == "dropout_seed" else 0  # MRG31k3p stays at zero from an all-zero state
@@ -84,7 +93,7 @@ class Settings:
                 raise ValueError(f"{name}={value!r}: an integer from {least} to 2147462578 is accepted")
         for name in ("dropout_p_hidden", "dropout_p_embed"):
             _in_range(name, getattr(self, name), "0 <= value < 1", lambda v: 0 <= v < 1)
-        for name in ("momentum", "lmbd", "smoothing", "grad_cap", "bpreg", "sigma", "logq"):
+        for name in ("momentum", "lmbd", "smoothing", "grad_cap", "bpreg", "sigma", "logq", "dwell_weight"):
             _in_range(name, getattr(self, name), "a number of at least 0", lambda v: v >= 0)
         _in_range("learning_rate", self.learning_rate, "a number above 0", lambda v: v > 0)
         _in_range("sample_alpha", self.sample_alpha, "a finite number", lambda v: True)
