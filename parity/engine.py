@@ -16,9 +16,9 @@ moment), ``count`` (adam's step counter), ``vel`` (the velocity, when momentum >
 
 What an engine lacks
 --------------------
-An option that it does not support raises NotImplementedError in the constructor, a part of the protocol raises it in
-the method; the message is the reason that a report gives for "not covered". Three further parts may be left out
-altogether:
+An option that it does not support raises NotImplementedError in the constructor, or is no parameter of it; a part of
+the protocol raises it in the method. The message is the reason that a report gives for "not covered". The option
+``logq``, which the release of 2018 lacks, is given only where it is on. Three further parts may be left out altogether:
 
 * ``fit(data, sample_store, on_epoch_end=None)``: a full run; ``on_epoch_end(epoch, loss)`` is called after each epoch;
 * ``evaluation``, an attribute of the class or a module of that name in its package, with

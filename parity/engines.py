@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import platform
+import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ _SHIPPED = {
     "keras": ("keras_port:GRU4Rec", {}),
 }
 NAMES = tuple(_SHIPPED)
+_LATER = {"logq": 0.0}  # options that the release of 2018 lacks, as other engines may; off, no engine is told of them
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,15 @@ class EngineSpec:
     def create(
         self, params: dict[str, Any], dtype: str = "float64", seed: int = 42, dropout_seed: int = 12345
     ) -> Engine:
-        """An engine of these options. Raises NotImplementedError for one that it does not support."""
-        return self.cls(**params, **self.options, dtype=dtype, seed=seed, dropout_seed=dropout_seed)
+        """An engine of these options. Raises NotImplementedError for one that it does not support or does not know."""
+        params = {name: value for name, value in params.items() if name not in _LATER or value != _LATER[name]}
+        try:
+            return self.cls(**params, **self.options, dtype=dtype, seed=seed, dropout_seed=dropout_seed)
+        except TypeError as problem:
+            unknown = re.search(r"unexpected keyword argument '(\w+)'", str(problem))
+            if unknown and unknown[1] in params:
+                raise NotImplementedError(f"the engine has no option {unknown[1]}") from problem
+            raise
 
     def with_options(self, **options: Any) -> "EngineSpec":
         return EngineSpec(self.name, self.cls, self.options | options, self.evaluation)

@@ -17,12 +17,13 @@ FACTORS: dict[str, list] = {
     "loss": ["top1", "bpr", "cross-entropy", "xe_logit", "top1-max", "bpr-max"],
     "final_act": ["softmax", "softmax_logit", "linear", "relu", "tanh", "leaky-0.1", "elu-0.5", "selu-1.05-1.6"],
     "hidden_act": ["tanh", "linear", "relu", "leaky-0.2", "elu-1", "selu-1.05-1.6"],
-    "embedding": ["none", "separate", "constrained"],
+    "embedding": ["none", "separate", "layersize", "constrained"],
     "layers": [[5], [6, 4], [4, 5, 3]],
     "adapt": [None, "adagrad", "rmsprop", "adadelta", "adam"],
     "momentum": [0.0, 0.3],
     "dropout": ["none", "hidden", "embed", "both"],
     "sampling": ["none", "uniform", "popularity"],
+    "logq": [0.0, 0.5],
     "smoothing": [0.0, 0.15],
     "lmbd": [0.0, 0.02],
     "grad_cap": [0.0, 0.2],
@@ -31,6 +32,7 @@ FACTORS: dict[str, list] = {
 LEAST = 120
 _DECAYS = {"rmsprop": [0.9], "adadelta": [0.95], "adam": [0.9, 0.99]}
 _SAMPLING = {"none": (0, 0.0), "uniform": (9, 0.0), "popularity": (9, 0.7)}
+_EMBEDDING = {"separate": 4, "layersize": "layersize"}
 _P = {"none": (0.0, 0.0), "hidden": (0.3, 0.0), "embed": (0.0, 0.2), "both": (0.3, 0.2)}  # hidden, embed
 
 
@@ -53,7 +55,7 @@ def params_of(config: dict[str, Any]) -> dict[str, Any]:
         final_act=config["final_act"],
         hidden_act=config["hidden_act"],
         layers=config["layers"],
-        embedding=4 if config["embedding"] == "separate" else 0,
+        embedding=_EMBEDDING.get(config["embedding"], 0),
         constrained_embedding=config["embedding"] == "constrained",
         adapt=config["adapt"],
         adapt_params=_DECAYS.get(config["adapt"], []),
@@ -66,6 +68,7 @@ def params_of(config: dict[str, Any]) -> dict[str, Any]:
         dropout_p_embed=p_embed,
         n_sample=n_sample,
         sample_alpha=alpha,
+        logq=config["logq"],
         time_sort=config["time_sort"],
         batch_size=5,
         n_epochs=1,

@@ -1,7 +1,9 @@
+import numpy_gru4rec
 import pytest
 
 from parity import engines, matrix, pairwise
 from parity.measure import Checks
+from parity.settings import OPTIONS
 
 
 def test_the_design_covers_every_admitted_pair_and_no_other():
@@ -26,6 +28,54 @@ def test_an_engine_that_lacks_an_option_is_not_covered():
     tried = matrix.try_config(config, numpy_engine, numpy_engine)
     assert isinstance(tried.checks, Checks)
     assert tried.checks.status == "not covered"
+
+
+class OfBefore(numpy_gru4rec.GRU4Rec):
+    """An engine that has never heard of logq, nor of momentum."""
+
+    def __init__(self, *, embedding=0, dtype, seed, dropout_seed):
+        super().__init__(embedding=embedding, dtype=dtype, seed=seed, dropout_seed=dropout_seed)
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        (dict(logq=0.0), None),
+        (dict(logq=0.5), "the engine has no option logq"),
+        (dict(momentum=0.0), "the engine has no option momentum"),
+        (dict(logq=0.0, embedding="layersize"), "{'embedding': 'layersize'}"),
+    ],
+    ids=str,
+)
+def test_an_engine_that_does_not_know_an_option_is_not_covered(params, reason):
+    engine = engines.EngineSpec("before", OfBefore)
+    checks = Checks()
+    checks.attempt(["loss"], lambda checks: checks["loss"].equal("options", engine.create(params).p["layers"], [100]))
+    assert checks["loss"].status == ("held" if reason is None else "not covered")
+    assert not checks["loss"].broken
+    assert reason is None or reason in checks["loss"].not_covered[0]
+
+
+def test_another_type_error_is_a_failure_of_the_engine():
+    class Broken(OfBefore):
+        def __init__(self, **params):
+            len(3)
+
+    with pytest.raises(TypeError, match="has no len"):
+        engines.EngineSpec("broken", Broken).create({})
+
+
+def test_every_option_of_a_configuration_is_an_option_of_settings():
+    """So that ``run --set`` can repeat what the matrix found."""
+    for config in matrix.design():
+        assert set(matrix.params_of(config)) <= set(OPTIONS)
+
+
+def test_layersize_and_logq_meet_what_they_depend_on():
+    design = matrix.design()
+    several = [c for c in design if c["embedding"] == "layersize" and len(c["layers"]) > 1]
+    assert several and all(matrix.params_of(c)["embedding"] == "layersize" for c in several)
+    assert {c["sampling"] for c in design if c["logq"] > 0} == {"none", "uniform", "popularity"}
 
 
 @pytest.mark.slow
