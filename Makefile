@@ -6,9 +6,10 @@ VENV   ?= .venv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help check rsc15 parity test lint
+.PHONY: help check install rsc15 parity test lint
 
 help:
+	@echo "make install install into $(VENV), where the command gru4rec is then $(VENV)/bin/gru4rec"
 	@echo "make rsc15   install into $(VENV) and run the RSC15 example on data that it makes itself"
 	@echo "make parity  install into $(VENV) and show that the engines agree: recorded runs, self-test, comparison"
 	@echo "make test    install into $(VENV) and run the tests; with CI=true the slow ones too"
@@ -31,6 +32,8 @@ $(VENV)/.installed-%: setup.py
 	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -e ".[$*]"
 	@touch $@
+
+install: $(VENV)/.installed-jax
 
 rsc15: $(VENV)/.installed-jax
 	$(VENV)/bin/python examples/rsc15/run_rsc15.py $(ARGS)

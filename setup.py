@@ -1,4 +1,6 @@
-"""Installs ``original`` (GRU4Rec on Aesara), ``keras_port`` (in Keras 3) and ``parity`` (the harness over both)."""
+"""Installs ``original`` (GRU4Rec on Aesara), ``keras_port`` (in Keras 3), ``parity`` (the harness over both) and
+``experiments`` (the command ``gru4rec``).
+"""
 
 import re
 from pathlib import Path
@@ -7,6 +9,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 README = ROOT / "README.md"
+PACKAGES = ("original", "keras_port", "parity", "experiments")
 
 
 def cited_version() -> str:
@@ -23,10 +26,9 @@ setup(
     license="MIT",
     # Listed here, CITATION.cff also travels in the source archive, where the version above is read from it.
     license_files=["LICENSE", "CITATION.cff"],
-    packages=find_packages(
-        str(ROOT), include=["original", "original.*", "keras_port", "keras_port.*", "parity", "parity.*"]
-    ),
-    package_data={"parity.report": ["schema.json", "style.css"]},
+    packages=find_packages(str(ROOT), include=[f"{name}{end}" for name in PACKAGES for end in ("", ".*")]),
+    package_data={"parity.report": ["schema.json", "style.css"], "experiments": ["paramfiles/*.toml"]},
+    entry_points={"console_scripts": ["gru4rec=experiments.cli:main"]},
     # From below: pandas 3, Polars 2 and Keras 3.15 start at Python 3.11. From above: Python 3.12 has no
     # numpy.distutils, which Aesara 2.9.4 imports with NumPy 1.26 to look for a BLAS.
     python_requires=">=3.11,<3.12",
@@ -45,12 +47,17 @@ setup(
         "matplotlib>=3.9,<4",
         "rich>=14,<16",
         "safetensors>=0.5,<1",
+        "optuna>=5,<6",
+        # Optuna's storage; its errors are what a storage that cannot be reached raises.
+        "sqlalchemy>=2,<3",
     ],
     extras_require={
         # Aesara 2.9.4 generates code for JAX, whose interface moves; later JAX also leaves NumPy 1.26 behind.
         "jax": ["jax==0.6.2", "jaxlib==0.6.2"],
         # PyTorch 2.13 asks for setuptools 77 or later, which Aesara does not admit (above).
         "torch": ["torch>=2.6,<2.13"],
+        # For studies of `gru4rec tune` that several hosts share.
+        "postgresql": ["psycopg[binary]>=3.2,<4"],
         "test": ["jsonschema>=4", "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
     },
     classifiers=[

@@ -15,8 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ["original", "keras_port", "parity"]
+PACKAGES = ["original", "keras_port", "parity", "experiments"]
 MAY_IMPORT = {"original": {"original"}, "keras_port": {"keras_port"}, "parity": {"parity", "original", "keras_port"}}
+MAY_IMPORT["experiments"] = {"experiments", *MAY_IMPORT["parity"]}
 OWN_FOLDERS = {*PACKAGES, "examples", "benchmarks", "tests"}
 
 

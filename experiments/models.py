@@ -1,0 +1,108 @@
+"""Engines: made by name with given options, or with a saved model, which says itself which engine wrote it."""
+
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Mapping
+
+from safetensors import SafetensorError, safe_open
+
+from experiments.parameters import Params
+from experiments.sessions import Columns, Events
+from parity import engines, settings
+from parity.engines import EngineSpec
+
+MODES = ("standard", "conservative", "median", "tiebreaking")
+EVALUATION_LANES = 100
+
+Metrics = dict[int, tuple[float, float]]  # N -> (Recall@N, MRR@N)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """An engine, and the options that do not belong to a parameter file."""
+
+    spec: EngineSpec
+    dtype: str = "float32"
+    seed: int = 42
+
+    def create(self, params: Params, columns: Columns) -> Any:
+        """A new model. Raises ValueError for an option that the engine does not accept."""
+        keys = dict(zip(("session_key", "item_key", "time_key"), columns))
+        return self.spec.create(params | keys, self.dtype, self.seed)
+
+
+def engine(name: str, device: str) -> tuple[EngineSpec, str]:
+    """(engine, cpu or gpu) of a name and of cpu, gpu or auto. To be called before an engine is imported.
+
+    On a GPU ``original`` computes through JAX, its only way to one. Raises ValueError, ImportError or RuntimeError
+    where there is no such engine or device, or the engine lacks what an experiment needs.
+    """
+    chosen, _ = engines.choose_device(device, [name])
+    spec = engines.named(name)
+    _check_interface(spec)
+    if chosen == "gpu" and name == "original":
+        # not engines.for_device: the device would be written into the model's file, which then needs a GPU to load
+        spec = spec.with_options(backend="jax")
+    return spec, chosen
+
+
+def _check_interface(spec: EngineSpec) -> None:
+    needed = {"sample_store", "on_step", "on_epoch_end"}
+    fit = getattr(spec.cls, "fit", None)
+    if fit is None or (missing := needed - set(inspect.signature(fit).parameters)):
+        what = "no fit" if fit is None else f"a fit without {', '.join(sorted(missing))}"
+        raise ImportError(f"--engine {spec.name}: {spec.cls.__name__} has {what}")
+    if spec.evaluation is None:
+        raise ImportError(f"--engine {spec.name}: {spec.cls.__name__} has no evaluation")
+
+
+def written_by(path: Path) -> str:
+    """'original' or 'keras', the engine that wrote a model file.
+
+    Raises FileNotFoundError, or ValueError for a file of another kind.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+        if str(header.get("format", "")).startswith("keras_port.GRU4Rec"):
+            return "keras"
+        if str(json.loads(header.get("gru4rec", "{}")).get("format", "")).startswith("gru4rec-original"):
+            return "original"
+    except (SafetensorError, ValueError) as problem:
+        raise ValueError(f"{path} is damaged, or no saved model: {problem}") from None
+    raise ValueError(f"{path} is no model that original or keras_port saved")
+
+
+def check_writer(path: Path, name: str) -> None:
+    """Raise ValueError where ``path`` is a file of one shipped engine, and ``name`` is the other."""
+    writer = written_by(path)
+    if name.partition("-")[0] != writer:
+        raise ValueError(f"--engine {name}: {path} was saved by {writer}, and no other engine reads it")
+
+
+def check_same_options(saved: Any, wanted: Any, path: Path) -> None:
+    """Raise ValueError unless two models differ in the number of epochs at most."""
+    names = (*settings.OPTIONS, "session_key", "item_key", "time_key", "dtype", "seed")
+    for name in names:
+        before, now = getattr(saved, name), getattr(wanted, name)
+        if before != now and name != "n_epochs":
+            raise ValueError(f"--resume: {path} was made with {name}={before!r}, not {now!r}")
+
+
+def evaluate(spec: EngineSpec, gru: Any, test: Events, cut_offs: list[int], mode: str) -> Metrics:
+    """Recall@N and MRR@N at each cut-off."""
+    found: Mapping[int, tuple[float, float]] = spec.evaluation.evaluate_gpu(
+        gru,
+        test.frame,
+        session_key=test.columns.session,
+        item_key=test.columns.item,
+        time_key=test.columns.time,
+        cut_off=cut_offs,
+        batch_size=EVALUATION_LANES,
+        mode=mode,
+    )
+    return {N: (float(recall), float(mrr)) for N, (recall, mrr) in found.items()}

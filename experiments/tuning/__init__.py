@@ -1,0 +1,1 @@
+"""Search for good options on Optuna: ``gru4rec tune``."""

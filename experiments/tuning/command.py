@@ -1,0 +1,218 @@
+"""``gru4rec tune PATH -t TEST --space FILE``."""
+
+import argparse
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from experiments import options, parameters, sessions, training
+from experiments.parameters import Params
+from experiments.tuning import plots, study
+from experiments.tuning.objective import METRICS, Objective
+from experiments.tuning.space import Space
+from experiments.tuning.space import read as read_space
+from parity import tables
+from parity.commands.common import positive
+from parity.files import written_whole
+
+EPILOG = """
+FILE of --space holds one JSON object a line, or a JSON list of them:
+  {"name": "learning_rate", "dtype": "float", "values": [0.01, 0.25], "step": 0.005}
+  {"name": "layers", "dtype": "int", "values": [64, 512], "step": 32}
+  {"name": "dropout_p_embed", "dtype": "categorical", "values": [0, 0.25, 0.5]}
+int and float take the lowest and the highest value, and "step" or "log": true if wanted. Options that it names win over
+those of -pf. Tune on a part of the training data, and leave the test data for the end.
+
+The same command again goes on with the study, and may run in several processes at once: on one host by default, on
+several with --storage postgresql://... A trial whose process was killed is run again, a minute later, by any other.
+"""
+TOP = 5  # trials of the table at the end
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="gru4rec tune",
+        description="Search for good options of GRU4Rec, with Optuna's TPE.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("path", metavar="PATH", type=Path, help="training file")
+    made.add_argument("-t", "--test", required=True, metavar="TEST", type=Path, help="file to measure on")
+    search = made.add_argument_group("search")
+    search.add_argument(
+        "--space", "-opf", required=True, metavar="FILE", type=Path, help="the parameters and their values, see below"
+    )
+    search.add_argument(
+        "-nt", "--n-trials", type=positive, default=50, metavar="N",
+        help="completed or pruned trials of the study in all, those of other processes and of earlier runs too "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    search.add_argument(
+        "-pm", "--primary-metric", choices=METRICS, default="recall", help="what is made large (default: %(default)s)"
+    )
+    search.add_argument("-m", "--measure", type=positive, default=20, metavar="N", help="its cut-off (default: 20)")
+    options.add_mode(search)
+    search.add_argument(
+        "--no-pruning", action="store_true",
+        help="train every trial to its end, and measure it then only; else one that is worse after an epoch than the "
+        "median of the trials before it ends there",
+    )  # fmt: skip
+    kept = made.add_argument_group("output")
+    kept.add_argument(
+        "--out", type=Path, default=Path("runs/tune"), metavar="DIR",
+        help="receives best.toml (for -pf), trials.tsv, the plots, and the study (default: %(default)s)",
+    )  # fmt: skip
+    kept.add_argument(
+        "--storage",
+        metavar="URL",
+        help="where the study is kept, as postgresql://user@host/name (default: DIR/study.db)",
+    )
+    kept.add_argument("--study", default="gru4rec", metavar="NAME", help="its name there (default: %(default)s)")
+    options.add_model(made)
+    options.add_engine(made)
+    options.add_data(made)
+    return made
+
+
+def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
+    """Returns the exit status: 0."""
+    for path in (given.path, given.test):
+        path.open("rb").close()
+    given.out.mkdir(parents=True, exist_ok=True)
+    objective = prepared(given, console)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its trial is queued again before it ends
+    url = given.storage or study.sqlite(given.out / "study.db")
+    try:
+        found = study.open_study(url, given.study, objective.setup(), objective.pruning, given.seed)
+        search(found, objective, given, console)
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as problem:
+        raise OSError(f"--storage: {str(problem).splitlines()[0]}") from problem
+    return 0
+
+
+def prepared(given: argparse.Namespace, console: Console) -> Objective:
+    """All that trials need. Raises ValueError, OSError, ImportError for whatever would make one fail."""
+    space = read_space(given.space)
+    fixed = fixed_options(given, space)
+    maker, device = options.maker(given)
+    columns = options.columns(given)
+    with console.status("reading the data"):
+        data = sessions.read(given.path, columns)
+        test = sessions.read(given.test, columns, data.has_text_items)
+    sessions.check_predictable(test, data.frame[columns.item].unique())
+    objective = Objective(
+        maker, data, test, fixed, space, given.primary_metric, given.measure, given.eval_type, given.sample_store,
+        not given.no_pruning, training.progress(console),
+    )  # fmt: skip
+    objective.check()
+    for events in (data, test):
+        console.print(events.describe())
+    console.print(f"{maker.spec.name} on the {device.upper()}, {maker.dtype}, seed {maker.seed}; "
+                  f"fixed: {parameters.in_words(fixed) or 'nothing'}; searched: {', '.join(space.names)}")  # fmt: skip
+    return objective
+
+
+def fixed_options(given: argparse.Namespace, space: Space) -> Params:
+    """The options of -pf and -ps that are not searched. Raises ValueError for one of -ps that is."""
+    by_hand = parameters.choose(None, given.params)
+    if both := [name for name in by_hand if name in space.names]:
+        raise ValueError(f"-ps {both[0]}: {given.space} names it too")
+    return {name: value for name, value in options.params(given).items() if name not in space.names}
+
+
+def search(found: optuna.Study, objective: Objective, given: argparse.Namespace, console: Console) -> None:
+    """Run trials, print each, leave files behind after each, and print the best at the end."""
+    files = Files(given.out, found, objective)
+    with objective.bar as bar:
+        task = bar.add_task("trials", total=given.n_trials, figures="")
+
+        def show(figures: str = "") -> None:
+            bar.update(task, completed=len(study.done(found)), figures=figures)
+
+        def after_trial(trial: FrozenTrial, problem: Exception | None) -> None:
+            console.print(describe(trial, objective.title, problem))
+            files.write()
+            show()
+
+        def waiting(numbers: list[int]) -> None:
+            show(f"waiting for trial {', '.join(map(str, numbers))} of another process")
+
+        show()
+        try:
+            study.work(found, objective, given.n_trials, after_trial, waiting)
+        finally:
+            files.write()
+            drawn = plots.write(found, objective.title, given.out)
+    console.print(best_table(found, objective))
+    if files.best.exists():
+        console.print(f"best settings: {files.best}; use them: gru4rec PATH -pf {files.best}")
+    console.print(f"written: {', '.join(map(str, [files.trials, *drawn]))}")
+
+
+def describe(trial: FrozenTrial, title: str, problem: Exception | None) -> str:
+    """One line."""
+    if trial.state == TrialState.COMPLETE:
+        what = "diverged" if trial.user_attrs.get("diverged") else f"{title} {trial.value:.6f}"
+    elif trial.state == TrialState.PRUNED:
+        what = f"pruned after epoch {trial.last_step}, {title} {trial.intermediate_values[trial.last_step]:.6f}"
+    else:
+        what = f"failed: {problem}"
+    return f"trial {trial.number}: {what}; {parameters.in_words(trial.params)}"
+
+
+def best_table(found: optuna.Study, objective: Objective) -> Table:
+    counts = {state: len(found.get_trials(deepcopy=False, states=(state,))) for state in TrialState}
+    words = ", ".join(f"{count} {state.name.lower()}" for state, count in counts.items() if count)
+    headings = (objective.title, *objective.space.names)
+    made = tables.table(f"Best trials of {words}", "trial", *headings, right=headings)
+    for trial in study.completed(found)[:TOP]:
+        values = objective.options(trial)
+        shown = (parameters.as_text(values[name]) for name in objective.space.names)
+        made.add_row(str(trial.number), f"{trial.value:.6f}", *shown)
+    return made
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a study leaves behind besides itself, each file whole at any time."""
+
+    folder: Path
+    study: optuna.Study
+    objective: Objective
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.toml"
+
+    @property
+    def trials(self) -> Path:
+        return self.folder / "trials.tsv"
+
+    def write(self) -> None:
+        """All trials, and the options of the best completed one, if there is any, those that were fixed too."""
+        with written_whole(self.trials) as temporary:
+            temporary.write_text(self._table(), encoding="utf-8")
+        for trial in study.completed(self.study)[:1]:
+            comment = f"{self.objective.title} {trial.value:.6f}: trial {trial.number} of study {self.study.study_name}"
+            with written_whole(self.best) as temporary:
+                temporary.write_text(parameters.to_toml(self.objective.options(trial), comment), encoding="utf-8")
+
+    def _table(self) -> str:
+        rows = [("trial", "state", *METRICS, "epochs", "seconds", *self.objective.space.names)]
+        for trial in self.study.get_trials(deepcopy=False):
+            measured = trial.user_attrs.get("measured", {})
+            seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""
+            values = (trial.params.get(name, "") for name in self.objective.space.names)
+            rows.append(
+                (trial.number, trial.state.name, *(measured.get(metric, "") for metric in METRICS),
+                 trial.user_attrs.get("epochs", ""), seconds, *map(parameters.as_text, values))
+            )  # fmt: skip
+        return "".join("\t".join(map(str, row)) + "\n" for row in rows)

@@ -1,0 +1,103 @@
+"""What a trial does: train a model with the options that it is given, and measure it."""
+
+import gc
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+from rich.progress import Progress
+
+from experiments import models, training
+from experiments.models import Maker
+from experiments.parameters import Params
+from experiments.sessions import Events
+from experiments.training import Epoch
+from experiments.tuning.space import Space
+from parity import settings
+
+METRICS = ("recall", "mrr")
+
+
+@dataclass
+class Objective:
+    """Recall@N or MRR@N on the test file after the last epoch; 0 for a training whose loss is no number any more.
+
+    fixed: options that the space does not name. metric: recall or mrr, at ``cut_off``. pruning: measure after every
+    epoch, and end the trial where the study's pruner says so. bar: shows the training. Recall, MRR and the number of
+    epochs of a trial are kept in its user attributes.
+    """
+
+    maker: Maker
+    data: Events
+    test: Events
+    fixed: Params
+    space: Space
+    metric: str
+    cut_off: int
+    mode: str
+    sample_store: int
+    pruning: bool
+    bar: Progress
+
+    @property
+    def title(self) -> str:
+        return f"{self.metric}@{self.cut_off}"
+
+    def setup(self) -> dict[str, Any]:
+        """What makes the trials of a study comparable, as JSON values. The engine is not in it: any will do."""
+        return {
+            "metric": f"{self.title}, {self.mode}",
+            "space": self.space.as_json(),
+            "fixed options": self.fixed,
+            "dtype": self.maker.dtype,
+            "seed": self.maker.seed,
+            "sample store": self.sample_store,
+            "training data": sha256(self.data.path),
+            "test data": sha256(self.test.path),
+        }
+
+    def check(self) -> None:
+        """Raise ValueError for what the space or the fixed options hold and the engine or the data do not accept."""
+        self.space.check(lambda params: self.maker.create(self.fixed | params, self.data.columns))
+        n_sessions = self.data.frame[self.data.columns.session].nunique()
+        searched = [size for each in self.space.parameters if each.name == "batch_size" for size in each.ends()]
+        for size in (*searched, self.fixed.get("batch_size", 0)):
+            if size > n_sessions:
+                raise ValueError(f"batch_size={size} is more than the {n_sessions} sessions of {self.data.path}")
+
+    def options(self, trial: FrozenTrial) -> Params:
+        """All options of a trial that has been, in the published order."""
+        found = self.fixed | self.space.options(trial.params)
+        return {name: found[name] for name in settings.OPTIONS if name in found}
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        gc.collect()  # the model of the trial before this one, which its compiled functions refer to
+        gru = self.maker.create(self.fixed | self.space.suggest(trial), self.data.columns)
+        measured: dict[str, float] = {}
+
+        def after_epoch(epoch: Epoch) -> None:
+            is_last = epoch.number == gru.n_epochs
+            trial.set_user_attr("epochs", epoch.number)
+            if not (is_last or self.pruning):
+                return
+            found = models.evaluate(self.maker.spec, gru, self.test, [self.cut_off], self.mode)
+            measured.update(zip(METRICS, found[self.cut_off]))
+            trial.set_user_attr("measured", measured)
+            trial.report(measured[self.metric], epoch.number)
+            if not is_last and trial.should_prune():
+                raise optuna.TrialPruned
+
+        label = f"trial {trial.number}, "
+        training.fit(gru, self.data.frame, self.sample_store, self.bar, after_epoch, label=label)
+        if gru.error_during_train:
+            trial.set_user_attr("diverged", True)
+            return 0.0
+        return measured[self.metric]
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
