@@ -24,6 +24,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     ),
     "extreme": _SMALL | dict(loss="cross-entropy", final_act="softmax", sigma=11.0),
     "regularised": _SMALL | dict(loss="xe_logit", final_act="softmax_logit", smoothing=0.2, lmbd=0.05, grad_cap=0.3),
+    "logq": _SMALL | dict(loss="bpr-max", final_act="linear", layers=[6, 5], embedding="layersize", logq=0.7),
 }
 
 
@@ -512,6 +513,62 @@ def _():
         return (1.0 - self.smoothing) * self.nll(scores.target)[:, 0] + share * scores.total(self.nll(scores.yhat))
 
     return [(LogitCrossEntropy, "per_lane", per_lane)]
+
+
+def _log_support_as(changed):
+    """A patch of what logq takes as the log of each item's support: ``changed(log_support)``, both (n,)."""
+    from keras_port.model import SessionModel
+
+    with_log_q = SessionModel._with_log_q
+
+    def patched(self, state, batch):
+        return with_log_q(self, {**state, "log_support": changed(state["log_support"])}, batch)
+
+    return [(SessionModel, "_with_log_q", patched)]
+
+
+@_fault("logq with the support as a share of all events", "loss", "logq", own=True)
+def _():
+    from keras import ops
+
+    return _log_support_as(lambda logs: logs - ops.logsumexp(logs))  # a softmax does not tell them apart, bpr-max does
+
+
+@_fault("logq with the plain support for samples too", "loss", "logq", own=True)
+def _():
+    from keras_port.model import SessionModel
+
+    with_log_q = SessionModel._with_log_q
+
+    def without_alpha(self, state, batch):
+        alpha, self.settings.sample_alpha = self.settings.sample_alpha, 1.0
+        try:
+            return with_log_q(self, state, batch)
+        finally:
+            self.settings.sample_alpha = alpha
+
+    return [(SessionModel, "_with_log_q", without_alpha)]
+
+
+@_fault("logq subtracted from predictions too", "forward", "logq", own=True)
+def _():
+    from keras_port import GRU4Rec
+
+    scores = GRU4Rec.scores
+
+    def corrected(self, X, hidden, items=None):
+        found, after = scores(self, X, hidden, items)
+        support = self.support if items is None else self.support[items]
+        return found - self.logq * np.log(support), after
+
+    return [(GRU4Rec, "scores", corrected)]
+
+
+@_fault("layersize read as the units of the last layer", "initial-weights", "logq", own=True)
+def _():
+    from keras_port.settings import Settings
+
+    return [(Settings, "input_width", property(lambda self: self.layers[-1]))]
 
 
 @_fault("one dropout mask drawn and used for good", "dropout", "dropout", own=True)
