@@ -20,10 +20,6 @@ def console(stderr: bool = False) -> Console:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a training diverged, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    problems = console(stderr=True)
-    handler = RichHandler(console=problems, show_path=False, show_time=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-    logging.captureWarnings(True)
     if arguments[:1] == ["tune"]:
         from experiments.tuning import command  # Optuna takes a second to import
 
@@ -31,6 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         command = run
     given = command.parser().parse_args(arguments)
+    problems = console(stderr=True)
+    handler = RichHandler(console=problems, show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.captureWarnings(True)
     try:
         return command.execute(given, arguments, console())
     except (ValueError, OSError, ImportError, RuntimeError) as problem:
@@ -39,3 +39,5 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         problems.print("stopped", style="red")
         return 130
+    finally:
+        logging.captureWarnings(False)

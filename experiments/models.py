@@ -84,13 +84,22 @@ def check_writer(path: Path, name: str) -> None:
         raise ValueError(f"--engine {name}: {path} was saved by {writer}, and no other engine reads it")
 
 
+def options_of(gru: Any) -> Params:
+    """Every option of a model, its dtype and its seed."""
+    return {name: getattr(gru, name) for name in (*settings.OPTIONS, "dtype", "seed") if hasattr(gru, name)}
+
+
 def check_same_options(saved: Any, wanted: Any, path: Path) -> None:
     """Raise ValueError unless two models differ in the number of epochs at most."""
-    names = (*settings.OPTIONS, "session_key", "item_key", "time_key", "dtype", "seed")
-    for name in names:
-        before, now = getattr(saved, name), getattr(wanted, name)
-        if before != now and name != "n_epochs":
-            raise ValueError(f"--resume: {path} was made with {name}={before!r}, not {now!r}")
+    before, now = ({"columns": columns_of(gru)} | options_of(gru) for gru in (saved, wanted))
+    for name, value in now.items():
+        if before.get(name) != value and name != "n_epochs":
+            raise ValueError(f"--resume: {path} was made with {name}={before.get(name)!r}, not {value!r}")
+
+
+def columns_of(gru: Any) -> Columns:
+    """The columns that a model was trained on."""
+    return Columns(gru.session_key, gru.item_key, gru.time_key)
 
 
 def evaluate(spec: EngineSpec, gru: Any, test: Events, cut_offs: list[int], mode: str) -> Metrics:

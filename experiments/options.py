@@ -8,6 +8,8 @@ from experiments.models import Maker
 from experiments.sessions import Columns
 from parity import engines
 
+DEFAULT_ENGINE = "keras"
+
 
 def not_negative(text: str) -> int:
     if not text.isdigit():
@@ -36,7 +38,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_engine(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument_group("engine")
     engine.add_argument(
-        "--engine", metavar="NAME", help=f"{', '.join(engines.NAMES)} or package.module:Class (default: keras)"
+        "--engine", metavar="NAME", help=f"{', '.join(engines.NAMES)} or package.module:Class (default: {DEFAULT_ENGINE})"
     )
     engine.add_argument("-d", "--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
 
@@ -60,9 +62,9 @@ def columns(options: argparse.Namespace, default: Columns = Columns()) -> Column
     return Columns(*(name or other for name, other in zip(given, default)))
 
 
-def maker(options: argparse.Namespace, name: str = "keras") -> tuple[Maker, str]:
+def maker(options: argparse.Namespace) -> tuple[Maker, str]:
     """The engine asked for, and its device."""
-    spec, device = models.engine(options.engine or name, options.device)
+    spec, device = models.engine(options.engine or DEFAULT_ENGINE, options.device)
     return Maker(spec, options.dtype, options.seed), device
 
 

@@ -58,7 +58,10 @@ def from_text(text: str) -> Params:
     """``name=value,name=value``; lists as 100/50, booleans as True, 1, False or 0."""
     params = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        name, value = settings.parse_pair(part)
+        try:
+            name, value = settings.parse_pair(part)
+        except ValueError as problem:
+            raise ValueError(f"-ps {problem}") from None
         if name in params:
             raise ValueError(f"-ps {text}: {name} stands there twice")
         params[name] = value

@@ -17,7 +17,7 @@ SUFFIXES = (".json", ".tsv")
 
 @dataclass
 class Results:
-    """command: the arguments. engine, device, mode: as used. params: options of the model, by name.
+    """command: the arguments. engine, device, mode: as used. params: every option of the model.
 
     metrics: by test file. epochs: of this training, none where a saved model was loaded.
     """

@@ -110,10 +110,9 @@ def evaluated_model(given: argparse.Namespace, command: list[str], console: Cons
         models.check_writer(given.path, name)
     spec, device = models.engine(name, given.device)
     gru = spec.cls.load(given.path)
-    saved = Columns(gru.session_key, gru.item_key, gru.time_key)
-    tests = read_tests(given.test, options.columns(given, saved), gru.itemidmap.index, console)
+    tests = read_tests(given.test, options.columns(given, models.columns_of(gru)), gru.itemidmap.index, console)
     console.print(f"{given.path}: {len(gru.itemidmap):,} items; {name} on the {device.upper()}")
-    return gru, Results(command, name, device, given.eval_type, {}), tests
+    return gru, Results(command, name, device, given.eval_type, models.options_of(gru)), tests
 
 
 def trained(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
@@ -128,7 +127,7 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
     tests = read_tests(given.test, columns, data.frame[columns.item].unique(), console)
     if given.resume:
         gru = resumed(given.save, gru, maker, console)
-    results = Results(command, maker.spec.name, device, given.eval_type, params)
+    results = Results(command, maker.spec.name, device, given.eval_type, models.options_of(gru))
     console.print(f"{results.engine} on the {device.upper()}, {maker.dtype}, seed {maker.seed}; "
                   f"{parameters.in_words(params) or 'every option at its default'}")  # fmt: skip
     train(given, gru, data, results, console)

@@ -88,13 +88,15 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     given.out.mkdir(parents=True, exist_ok=True)
     objective = prepared(given, console)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its trial is queued again before it ends
     url = given.storage or study.sqlite(given.out / "study.db")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # the running trial is queued again first
     try:
         found = study.open_study(url, given.study, objective.setup(), objective.pruning, given.seed)
         search(found, objective, given, console)
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as problem:
         raise OSError(f"--storage: {str(problem).splitlines()[0]}") from problem
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

@@ -9,7 +9,7 @@ import optuna
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 HEARTBEAT, GRACE = 10, 60  # seconds between a running trial's signs of life; without any for so long it was cut off
 RETRIES = 2  # of a trial that was cut off
@@ -98,11 +98,11 @@ def _storage(url: str) -> RDBStorage:
             raise ImportError(
                 f"--storage: {problem.__cause__ or problem}; for PostgreSQL install gru4rec-parity[postgresql]"
             ) from None
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, AssertionError) as problem:
-            if attempt == _OPENINGS:
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as problem:
+            if attempt == _OPENINGS or isinstance(problem, ArgumentError):
                 raise OSError(f"--storage cannot be used: {str(problem).splitlines()[0]}") from None
             time.sleep(0.2 * attempt)
-    raise AssertionError
+    raise AssertionError("unreachable")
 
 
 def _check_setup(name: str, before: dict[str, Any], now: dict[str, Any]) -> None:
