@@ -64,7 +64,8 @@ class _Scores:
 
 def _row_sums(values):
     """(B, N) -> (B,). As a product with ones, which runs in the matrix library; XLA makes a slower tree of a sum."""
-    return ops.reshape(ops.matmul(values, ops.ones((values.shape[1], 1), values.dtype)), (-1,))
+    ones = ops.ones((values.shape[1], 1), values.dtype)
+    return ops.reshape(values @ ones, (-1,))  # ops.matmul rounds float64 to float32 on PyTorch
 
 
 class SessionLoss(keras.losses.Loss):
