@@ -10,7 +10,12 @@ from keras import ops
 
 from keras_port import backends
 
-_PLAIN = {"linear": lambda x: x, "relu": ops.relu, "tanh": backends.tanh}
+_PLAIN = {
+    "linear": lambda x: x,
+    # its derivative at 0 is 1, as of leaky and elu; that of ops.relu is 0, and a dropped-out state scores exactly 0
+    "relu": lambda x: ops.where(x >= 0, x, ops.zeros_like(x)),
+    "tanh": backends.tanh,
+}
 _PARAMETRIC = {"leaky": 1, "elu": 1, "selu": 2}  # name -> number of constants
 _NUMBER = r"-(-?\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+)"
 
