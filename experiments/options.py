@@ -38,7 +38,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_engine(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument_group("engine")
     engine.add_argument(
-        "--engine", metavar="NAME", help=f"{', '.join(engines.NAMES)} or package.module:Class (default: {DEFAULT_ENGINE})"
+        "--engine",
+        metavar="NAME",
+        help=f"{', '.join(engines.NAMES)} or package.module:Class (default: {DEFAULT_ENGINE})",
     )
     engine.add_argument("-d", "--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
 

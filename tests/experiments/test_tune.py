@@ -157,6 +157,7 @@ def test_an_interrupted_trial_is_run_again(tune, tmp_path, monkeypatch):
     assert after["recall"][:2].equals(before["recall"][:2])
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_trial_without_a_sign_of_life_is_run_again(tune, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "GRACE", 1)
     monkeypatch.setattr(study, "_POLL", 0.2)
