@@ -14,7 +14,6 @@ Only a training file is to be augmented. In a test file every repeat would be on
 """
 
 import argparse
-import logging
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,18 +24,18 @@ import numpy as np
 import polars as pl
 from rich import box
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import Progress
 from rich.table import Table
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # run as a script: the packages lie in the repository's root
 
+from examples import command
 from examples.dwelltime import dwell
 from examples.dwelltime.chunks import BLOCK_BYTES, Report, session_chunks
 from examples.dwelltime.distribution import write_figure
 from examples.dwelltime.dwell import THRESHOLD, with_dwell
-from examples.dwelltime.statistics import Statistics, Tally
+from examples.dwelltime.tally import Statistics, Tally
 from examples.files import written_whole
 from examples.sessions import Columns, Counts
 
@@ -153,17 +152,18 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--most", type=int, metavar="N", help="an event stands N times at most (default: no limit)")
     parser.add_argument("--out", type=Path, default=Path("runs/dwelltime"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--statistics", action="store_true", help="statistics and figure alone, no training file")
+    parser.add_argument("--verbose", action="store_true", help="show the log, and tracebacks of errors")
     for name, default in Columns()._asdict().items():
         parser.add_argument(f"--{name}-key", default=default, metavar="COLUMN", help="default: %(default)s")
     return parser
 
 
-def run(options: argparse.Namespace, console: Console, problems: Console) -> None:
+def run(options: argparse.Namespace, arguments: list[str], console: Console) -> None:
     source, out = options.sessions, options.out
     columns = Columns(options.session_key, options.item_key, options.time_key)
     target = None if options.statistics else out / f"{source.stem}-dwell{options.threshold:g}.txt"
     figure = out / f"{source.stem}-dwell.png"
-    with Progress(console=problems, transient=True) as progress:
+    with Progress(console=console, transient=True) as progress:
         task = progress.add_task("reading" if options.statistics else "augmenting", total=2 * source.stat().st_size)
         augmented = augment(
             source, target, options.threshold, options.most, columns, report=lambda size: progress.advance(task, size)
@@ -175,15 +175,7 @@ def run(options: argparse.Namespace, console: Console, problems: Console) -> Non
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    console, problems = (Console(stderr=stderr, markup=False, highlight=False) for stderr in (False, True))
-    logging.basicConfig(format="%(message)s", handlers=[RichHandler(console=problems, show_path=False)])
-    try:
-        run(options, console, problems)
-    except (ValueError, OSError) as error:
-        problems.print(f"error: {error}", style="red", soft_wrap=True)
-        return 2
-    return 0
+    return command.main(parser(), run, arguments)
 
 
 if __name__ == "__main__":

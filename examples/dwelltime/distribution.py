@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from examples.dwelltime.statistics import Statistics
+from examples.dwelltime.tally import Statistics
 from examples.files import written_whole
 
 BINS = 60

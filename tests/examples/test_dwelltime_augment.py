@@ -15,7 +15,7 @@ from examples.dwelltime import augment as module
 from examples.dwelltime import distribution, dwell
 from examples.dwelltime.augment import augment, main, write_repeated
 from examples.dwelltime.chunks import session_chunks
-from examples.dwelltime.statistics import Statistics, Tally
+from examples.dwelltime.tally import Statistics, Tally
 from examples.sessions import Columns, Counts
 from original.sessions import Sessions
 

@@ -1,0 +1,238 @@
+"""Does dwell time help? GRU4Rec trained plainly, on an augmented file, and with dwell time in the model.
+
+- plain: the training file as it is.
+- augmented: events repeated by dwell time (Bogina and Kuflik 2017; :mod:`examples.dwelltime.augment`).
+- online: keras_port reads the dwell time of the event before as an input of the network; no event is repeated.
+- weighted: keras_port weighs the loss of an event by its dwell time.
+
+All are evaluated on the same test set, which is never augmented, over all events and without the events that repeat the
+item just seen. All variants of a seed start from the same weights and item numbers. They take the same number of
+epochs; an augmented epoch has more steps. Without arguments it runs on SYNTHETIC data that it makes itself.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # run as a script: the packages lie in the repository's root
+
+from examples import command
+from examples.data import Dataset, from_files
+from examples.dwelltime import dwell, report
+from examples.dwelltime.augment import augment
+from examples.dwelltime.comparison import PLAIN, Comparison, Outcome
+from examples.dwelltime.dwell import THRESHOLD
+from examples.dwelltime.metrics import Measured, measure, targets
+from examples.engines import ENGINES
+from examples.jobs import Job, plan
+from examples.options import DTYPES, MODES, choose, column_names, parse_overrides
+from examples.rsc15 import data as rsc15_data
+from examples.rsc15.preprocess import FILES
+from examples.rsc15.run_rsc15 import EMBEDDED_EPOCHS, EMBEDDED_SAMPLES
+from examples.rsc15.settings import CONFIGS
+from examples.sessions import Columns
+from examples.training import Epoch, Run, progress_bar, train
+
+DEFAULT_CONFIGS = ["cross-entropy"]
+FIRST_SEED = 42
+AUGMENTED, ONLINE, WEIGHTED = "augmented", "online", "weighted"
+VARIANTS = (PLAIN, AUGMENTED, ONLINE, WEIGHTED)
+DEFAULT_VARIANTS = VARIANTS[:3]
+BUCKETS = 12  # the last begins at 2^11 - 1 s, half an hour
+WEIGHT = 1.0
+OF_VARIANTS = {"seed": "--seeds", "dwell_time": "--variants and --buckets", "dwell_weight": "--variants and --weight"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training to be done: a job of a variant with a seed."""
+
+    variant: str
+    seed: int
+    job: Job
+
+    def start(self) -> tuple[Run, Any]:
+        """A run without epochs, and a new model."""
+        run, gru = self.job.start()
+        return replace(run, config=f"{run.config} {self.variant} seed {self.seed}"), gru
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="GRU4Rec with and without dwell time, over several seeds. Without arguments: on SYNTHETIC data, "
+        "made on the spot.",
+        epilog="Example: run_dwelltime.py --train rsc15_train_full.txt --test rsc15_test.txt --epochs 5",
+    )
+    source = parser.add_argument_group("data (default: embedded synthetic data)")
+    source.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
+    source.add_argument("--test", type=Path, metavar="FILE", help="a prepared test file, with --train")
+    source.add_argument(
+        "--threshold", type=float, default=THRESHOLD, metavar="SECONDS", help="of augmentation (default: %(default)g)"
+    )
+    source.add_argument("--most", type=int, metavar="N", help="an event stands N times at most (default: no limit)")
+
+    model = parser.add_argument_group("models")
+    model.add_argument(
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        metavar="NAME",
+        help=f"{', '.join(VARIANTS)} (default: {' '.join(DEFAULT_VARIANTS)}); {ONLINE} and {WEIGHTED} need keras",
+    )
+    model.add_argument("--buckets", type=int, default=BUCKETS, metavar="N", help=f"of {ONLINE} (default: %(default)s)")
+    model.add_argument(
+        "--weight", type=float, default=WEIGHT, metavar="W", help=f"of {WEIGHTED} (default: %(default)g)"
+    )
+    model.add_argument("--seeds", type=int, default=3, metavar="N", help=f"from {FIRST_SEED} on (default: %(default)s)")
+    model.add_argument(
+        "--config",
+        nargs="+",
+        default=DEFAULT_CONFIGS,
+        metavar="NAME",
+        help=f"published settings: {', '.join(CONFIGS)} or all (default: {' '.join(DEFAULT_CONFIGS)}; "
+        f"n_sample is {EMBEDDED_SAMPLES} on embedded data)",
+    )
+    model.add_argument("--engine", choices=(*ENGINES, "both"), default="keras", help="default: %(default)s")
+    model.add_argument(
+        "--epochs", type=int, metavar="N", help=f"default: the config's; {EMBEDDED_EPOCHS} on embedded data"
+    )
+    model.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a constructor option, in all runs; repeatable"
+    )
+    model.add_argument("--mode", choices=MODES, help="how the original engine compiles (default: c)")
+    model.add_argument("--dtype", choices=DTYPES, default="float32", help="default: %(default)s")
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", type=Path, default=Path("runs/dwelltime"), metavar="DIR", help="default: %(default)s")
+    output.add_argument("--resume", action="store_true", help="keep the finished runs of results.json in --out")
+    output.add_argument("--verbose", action="store_true", help="show the log, and tracebacks of errors")
+    return parser
+
+
+def check(options: argparse.Namespace, overrides: dict[str, str]) -> None:
+    """Raise ValueError for options out of range or at odds with each other, OSError for files that are not there."""
+    if (options.train is None) != (options.test is None):
+        raise ValueError("--train and --test go together")
+    if options.mode and options.engine == "keras":
+        raise ValueError("--mode concerns the original engine; --engine keras does not use it")
+    for name in ("epochs", "seeds", "buckets"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} {value}: at least 1 is needed")
+    if not options.weight > 0:
+        raise ValueError(f"--weight {options.weight:g}: a number above 0 is needed")
+    dwell.check(options.threshold, options.most)
+    for name in overrides.keys() & OF_VARIANTS.keys():
+        raise ValueError(f"--set {name}: it differs between the runs, see {OF_VARIANTS[name]}")
+    for path in filter(None, (options.train, options.test)):
+        path.open("rb").close()
+
+
+def plan_trials(options: argparse.Namespace, overrides: dict[str, str]) -> list[Trial]:
+    """Config by config, engine by engine, seed by seed. Raises ValueError where no engine has a variant."""
+    embedded = options.train is None
+    configs = choose(options.config, CONFIGS)
+    if embedded:
+        configs = {
+            name: params | {"n_sample": min(params["n_sample"], EMBEDDED_SAMPLES)} for name, params in configs.items()
+        }
+    own = {ONLINE: {"dwell_time": options.buckets}, WEIGHTED: {"dwell_weight": options.weight}}
+    n_epochs = options.epochs or (EMBEDDED_EPOCHS if embedded else None)
+    trials = []
+    for variant in dict.fromkeys(options.variants or DEFAULT_VARIANTS):
+        if variant in own and options.engine == "original":
+            if options.variants:
+                raise ValueError(f"--variants {variant}: the keras engine alone has it; --engine original is asked for")
+            continue
+        engine = "keras" if variant in own else options.engine
+        changed = {name: params | own.get(variant, {}) for name, params in configs.items()}
+        for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
+            given = argparse.Namespace(**vars(options) | {"seed": seed, "engine": engine})
+            trials += [Trial(variant, seed, job) for job in plan(changed, given, overrides, n_epochs)]
+    order = [(name, engine) for name in configs for engine in ENGINES]
+    return sorted(trials, key=lambda trial: (order.index((trial.job.config, trial.job.engine.name)), trial.seed))
+
+
+def load_data(options: argparse.Namespace, columns: Columns) -> tuple[Dataset, Path, Path]:
+    """The plain data, and their training and test file."""
+    if options.train:
+        files = {"train_full": options.train, "test": options.test}
+        return from_files(options.train.name, files, columns), options.train, options.test
+    folder = options.out / "data"
+    return rsc15_data.embedded(folder, columns), folder / FILES["train_full"], folder / FILES["test"]
+
+
+def describe_data(data: Dataset) -> dict[str, Any]:
+    """What all runs have in common, as JSON values."""
+    items, previous = targets(data.test, data.train[data.columns.item].unique(), data.columns)
+    return {
+        "source": data.source,
+        "sha256": data.sha256,
+        "counts": {part: counts._asdict() for part, counts in data.counts.items()},
+        "predicted_events": len(items),
+        "repeats": int((items == previous).sum()),
+    }
+
+
+def run(options: argparse.Namespace, arguments: list[str], console: Console) -> None:
+    overrides = parse_overrides(options.set)
+    check(options, overrides)
+    trials = plan_trials(options, overrides)
+    with console.status("reading the data"):
+        plain, train_file, test_file = load_data(options, column_names(overrides))
+    command.describe(plain, console)
+    results, figure = options.out / "results.json", options.out / "results.png"
+    comparison = Comparison(describe_data(plain), plain.warning, arguments)
+    if options.resume:
+        comparison.take_up(results)
+    data = dict.fromkeys(VARIANTS, plain)
+    if any(trial.variant == AUGMENTED for trial in trials):
+        with console.status("augmenting"):
+            target = options.out / "data" / f"{train_file.stem}-dwell{options.threshold:g}.txt"
+            found = augment(train_file, target, options.threshold, options.most, plain.columns)
+            files = {"train_full": target, "test": test_file}
+            data[AUGMENTED] = from_files(plain.name, files, plain.columns, plain.source, plain.synthetic)
+        console.print(f"  {target}: {found.events:,} events, {found.factor:.3f} times as many")
+
+    for trial in trials:
+        carry_out(trial, data[trial.variant], comparison, options, console)
+        comparison.write(results)
+    report.write_figure(comparison, figure)
+    console.print(report.table(comparison))
+    console.print(f"Written: {results}, {figure}")
+
+
+def carry_out(
+    trial: Trial, data: Dataset, comparison: Comparison, options: argparse.Namespace, console: Console
+) -> None:
+    """Train and evaluate one model, unless ``comparison`` has its outcome."""
+    run, gru = trial.start()
+    params = run.params | ({"threshold": options.threshold, "most": options.most} if trial.variant == AUGMENTED else {})
+    outcome = Outcome(trial.job.config, run.engine, trial.variant, trial.seed, params, len(data.train))
+    if comparison.find(outcome):
+        console.print(f"{run.config} {run.engine}: finished before")
+        return
+    with progress_bar(console=console, transient=True) as progress:
+        train(trial.job.engine, gru, run, data, progress)
+    outcome.epochs = [flat(epoch) for epoch in run.epochs]
+    outcome.metrics = None if run.diverged else measure(trial.job.engine, gru, data)
+    comparison.outcomes.append(outcome)
+
+
+def flat(epoch: Epoch) -> Measured:
+    by_cut_off = epoch.metrics.items()
+    figures = {f"{name}@{N}": pair[which] for which, name in enumerate(("recall", "mrr")) for N, pair in by_cut_off}
+    return {"loss": epoch.loss, "seconds": epoch.seconds} | figures
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return command.main(parser(), run, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
