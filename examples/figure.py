@@ -13,7 +13,6 @@ ENGINE_STYLES = {
     "original": dict(color="#4477aa", linewidth=4, alpha=0.45, marker="o", markersize=8, markeredgewidth=0),
     "keras": dict(color="#cc3311", linewidth=1.5, linestyle="--", marker="x", markersize=6),
 }
-BASELINE_STYLES = {"SessionPop": ":", "ItemKNN": "-."}
 
 
 def write_figure(results: Results, path: Path) -> None:
@@ -34,8 +33,8 @@ def draw(results: Results) -> Figure:
             loss.plot(epochs, [epoch.loss for epoch in run.epochs], **style)
             recall.plot(epochs, [epoch.metrics[20][0] for epoch in run.epochs], **style)
         for result in results.baselines:
-            if result.name in BASELINE_STYLES:
-                line = BASELINE_STYLES[result.name]
+            if result.name == "ItemKNN" or result is results.best_popularity:
+                line = "-." if result.name == "ItemKNN" else ":"
                 recall.axhline(result.metrics[20][0], color="0.4", linestyle=line, label=result.name)
         if published := results.published(config):
             label = f"published, {published.n_epochs} epochs"

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from examples.baselines import BaselineResult
+from examples.baselines import POPULARITY, BaselineResult
 from examples.data import Dataset, Published
 from examples.files import written_whole
 from examples.training import Metrics, Run
@@ -32,6 +32,12 @@ class Results:
     @property
     def configs(self) -> list[str]:
         return list(dict.fromkeys(run.config for run in self.runs))
+
+    @property
+    def best_popularity(self) -> BaselineResult | None:
+        """The popularity baseline of the highest Recall@20."""
+        popular = (result for result in self.baselines if result.name in POPULARITY)
+        return max(popular, key=lambda result: result.metrics[20][0], default=None)
 
     def published(self, config: str) -> Published | None:
         """The published results of a config, where they can be compared: on the published data."""

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CLUSTER_SIZES = (8, 25)  # from, to (exclusive)
-
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -23,17 +21,24 @@ class Catalogue:
 
     @classmethod
     def build(
-        cls, n_items: int, n_periods: int, rng: np.random.Generator, first_id: int = 0, share_new: float = 0.0
+        cls,
+        n_items: int,
+        n_periods: int,
+        rng: np.random.Generator,
+        first_id: int,
+        sizes: tuple[int, int],
+        share_new: float = 0.0,
     ) -> "Catalogue":
         """Popularity has a long tail; the clusters' is a random walk over the periods.
 
-        The ids are drawn from ``first_id`` to ``first_id + 10 n - 1``. About the part ``share_new`` of the clusters
-        comes up in a later period than the first, and draws none of its items before.
+        The ids are drawn from ``first_id`` to ``first_id + 10 n - 1``. Clusters have ``sizes[0]`` to ``sizes[1] - 1``
+        items. About the part ``share_new`` of them comes up in a later period than the first, and has no item drawn
+        before.
         """
         popularity = (np.arange(n_items) + 10.0) ** -1.1
         # Neighbours in popularity, up to some noise, share a cluster: walking a ring then keeps the popularity tail.
         order = np.argsort(-np.log(popularity) + rng.normal(0, 0.7, n_items), kind="stable")
-        bounds = np.cumsum(rng.integers(*CLUSTER_SIZES, n_items // CLUSTER_SIZES[0] + 1))
+        bounds = np.cumsum(rng.integers(*sizes, n_items // sizes[0] + 1))
         first = np.concatenate([[0], bounds[bounds < n_items]])
         size = np.diff(np.append(first, n_items))
         cluster = np.repeat(np.arange(len(first)), size)

@@ -4,7 +4,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from examples.baselines import POPULARITY
 from examples.data import Published
 from examples.results import Results
 from examples.training import CUT_OFFS, Metrics, Run
@@ -77,7 +76,7 @@ def time_table(runs: list[Run]) -> Table:
 
 def conclusion(results: Results) -> str | None:
     """The best model beside the best popularity baseline, where both were evaluated on all sessions."""
-    popular = [result for result in results.baselines if result.name in POPULARITY]
+    popular = results.best_popularity
     finished = [run for run in results.runs if run.epochs and not run.diverged]
     evaluated, of = results.baseline_sessions
     if not popular or not finished or evaluated < of:
@@ -87,11 +86,10 @@ def conclusion(results: Results) -> str | None:
         return run.epochs[-1].metrics[20][0]
 
     best = max(finished, key=recall)
-    baseline = max(popular, key=lambda result: result.metrics[20][0])
     note = " on SYNTHETIC data" if results.data.synthetic else ""
     return (
         f"Recall@20{note}: {recall(best):.4f} by {best.config} ({best.engine}); "
-        f"{baseline.metrics[20][0]:.4f} by {baseline.name}, the best popularity baseline."
+        f"{popular.metrics[20][0]:.4f} by {popular.name}, the best popularity baseline."
     )
 
 

@@ -44,6 +44,7 @@ SESSIONS_PER_CHUNK = 50_000
 FIRST_DAY = np.datetime64("2014-04-01T00:00:00.000", "ms")
 DAY_MS = 86_400_000
 FIRST_ITEM_ID = 214_500_000
+CLUSTER_SIZES = (8, 25)  # from, to (exclusive)
 LONGEST_SESSION = 200
 
 # Share of each hour of the day, and of each weekday from the Monday on, among session starts; normalised where used.
@@ -80,7 +81,7 @@ def click_chunk(shop: Catalogue, n_days: int, n_sessions: int, rng: np.random.Ge
 
 def click_frames(clicks: int, items: int, days: int, seed: int) -> Iterator[pl.DataFrame]:
     """Frames of session, time, item and category with ``clicks`` rows in all; the last session may be cut short."""
-    shop = Catalogue.build(items, days, np.random.default_rng([seed, 0]), FIRST_ITEM_ID)
+    shop = Catalogue.build(items, days, np.random.default_rng([seed, 0]), FIRST_ITEM_ID, CLUSTER_SIZES)
     last_id, chunk = 0, 0
     while clicks > 0:
         chunk += 1

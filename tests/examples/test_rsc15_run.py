@@ -1,11 +1,10 @@
 """The main job, with an engine that learns nothing and counts what it is told."""
 
 import json
-import types
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from fake_engine import STEP, FakeGRU4Rec
 
 from examples import command, engines
 from examples.baselines import evenly_chosen_sessions
@@ -15,68 +14,7 @@ from examples.rsc15 import run_rsc15
 from examples.rsc15.settings import CONFIGS
 from examples.sessions import Columns, Counts
 
-STEP = 100  # events between two reports
-
-
-class FakeGRU4Rec:
-    """Has the options it is given; an epoch is a walk over the events; its recall is its number of epochs / 100."""
-
-    stop_after: int | None = None  # epochs before a simulated interruption
-    nan_at: int | None = None
-    dropout_p_hidden = 0.0
-
-    def __init__(self, *, backend=None, dtype="float32", seed=42, **params):
-        if unknown := set(params) - {name for config in CONFIGS.values() for name in config}:
-            raise ValueError(f"unknown parameter {unknown}")
-        self.__dict__.update(params, epochs_done=0, error_during_train=False)
-
-    def set_params(self, **texts):
-        for name, text in texts.items():
-            if not hasattr(self, name) and not name.endswith("_key"):
-                raise ValueError(f"unknown parameter {name!r}")
-            setattr(self, name, type(getattr(self, name, ""))(text))
-
-    def fit(self, data, sample_store=10000000, retrain=False, *, resume=False, on_step=None, on_epoch_end=None):
-        assert resume == (self.epochs_done > 0)
-        for epoch in range(self.epochs_done, self.n_epochs):
-            if epoch == self.nan_at:
-                self.error_during_train = True
-                return
-            for events in range(STEP, len(data), STEP):
-                progress = dict(epoch=epoch, step=events // 10, events=events, total_events=len(data), loss=0.5)
-                on_step(types.SimpleNamespace(**progress))
-            self.epochs_done += 1
-            on_epoch_end(epoch, 1.0 / (epoch + 1))
-            if self.epochs_done == self.stop_after:
-                raise KeyboardInterrupt
-
-    def save(self, path):
-        Path(path).write_text(json.dumps(self.__dict__))
-
-    @classmethod
-    def load(cls, path):
-        gru = cls()
-        gru.__dict__.update(json.loads(Path(path).read_text()))
-        return gru
-
-
-def fake_evaluation(gru, test, *, cut_off, batch_size, mode, session_key, item_key, time_key):
-    assert {session_key, item_key, time_key} <= set(test.columns) and mode == "conservative"
-    return {N: (gru.epochs_done / 100, gru.epochs_done / 200) for N in cut_off}
-
-
-@pytest.fixture(autouse=True)
-def fake_engines(monkeypatch):
-    modules = {
-        "fake.model": types.SimpleNamespace(GRU4Rec=FakeGRU4Rec),
-        "fake.evaluation": types.SimpleNamespace(evaluate_gpu=fake_evaluation),
-    }
-    monkeypatch.setattr(engines, "import_module", modules.__getitem__)
-    monkeypatch.setattr(engines, "_MODULES", {name: tuple(modules) for name in ("original", "keras")})
-    monkeypatch.setattr(FakeGRU4Rec, "stop_after", None)
-    monkeypatch.setattr(FakeGRU4Rec, "nan_at", None)
-    monkeypatch.setattr(command, "write_figure", lambda results, path: None)  # it takes longer than all the rest
-    monkeypatch.setenv("COLUMNS", "80")
+pytestmark = pytest.mark.usefixtures("fake_engines")
 
 
 @pytest.fixture
