@@ -10,7 +10,7 @@ from parity.checks.data import check_batches, check_initial_weights, check_items
 from parity.checks.dropout import check_dropout, masks_of, rows_to_draw
 from parity.checks.ranking import check_ranking, expected_ranking, level_items
 from parity.checks.steps import NAMES, checked_steps
-from parity.checks.training import Training, check_training, train
+from parity.checks.training import Training, check_training, rerun, train
 from parity.checks.trajectory import check_trajectory
 from parity.checks.transfer import check_transfer
 from parity.engines import EngineSpec
@@ -33,6 +33,7 @@ class Result:
     checks: Checks = field(default_factory=Checks)
     curves: dict[str, list[float]] = field(default_factory=dict)  # costs and weights' error by step, free-running
     training: dict[str, Training] = field(default_factory=dict)  # by engine
+    reruns: list[Training] = field(default_factory=list)  # of the reference, from learning rates one rounding away
     devices: dict[str, str] = field(default_factory=dict)  # by engine
 
 
@@ -43,12 +44,13 @@ def compare(
     modes: tuple[str, ...] = MODES,
     steps: int = 30,
     epochs: int = 0,
+    reruns: int = 0,
     tell: Callable[[str], None] = lambda what: None,
 ) -> Result:
     """Run every check of ``candidate`` against ``reference``.
 
-    steps: training steps compared. epochs: of the full runs; 0 leaves the check ``training`` out. tell: told what goes
-    on.
+    steps: training steps compared. epochs: of the full runs; 0 leaves the check ``training`` out. reruns: further full
+    runs of the reference. tell: told what goes on.
     """
     result = Result(scenario, reference.name, candidate.name, modes, steps)
     checks = result.checks
@@ -74,7 +76,7 @@ def compare(
         result.devices = {spec.name: engines.device_of(engine) for spec, engine in zip((reference, candidate), pair)}
     if epochs:
         tell("full runs")
-        checks.attempt(["training"], _training, result, (reference, candidate), epochs)
+        checks.attempt(["training"], _training, result, (reference, candidate), epochs, reruns)
     else:
         checks["training"].not_covered.append("no full run was asked for (--epochs)")
     return result
@@ -121,8 +123,9 @@ def _transfer(checks: Checks, scenario: Scenario, result: Result, pair) -> None:
         check_transfer(checks, pair[a], pair[b], FORCED[scenario.dtype], f"{names[a]} to {names[b]}")
 
 
-def _training(checks: Checks, result: Result, specs, epochs: int) -> None:
+def _training(checks: Checks, result: Result, specs, epochs: int, reruns: int) -> None:
     scenario = result.scenario.with_params(n_epochs=epochs)
     for spec in specs:
         result.training[spec.name] = train(spec, scenario)
-    check_training(checks, *(result.training[spec.name] for spec in specs))
+    result.reruns = rerun(specs[0], scenario, reruns)
+    check_training(checks, *(result.training[spec.name] for spec in specs), reruns=result.reruns)

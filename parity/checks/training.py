@@ -1,8 +1,14 @@
-"""Full runs by ``fit`` from one seed: losses by epoch, and the final Recall@N and MRR@N."""
+"""Full runs by ``fit`` from one seed: losses by epoch, and the final Recall@N and MRR@N.
 
-from typing import NamedTuple
+Runs of one program on two compilers part after some dozen steps (chaos, not error), and are then two draws of the same
+training. How far apart such draws are is not guessed: the reference is run again from learning rates that are one or
+two units of float32's last place away, and the candidate has to lie where another such run would.
+"""
+
+from typing import NamedTuple, Sequence
 
 import numpy as np
+from scipy import stats
 
 from parity.checks.ranking import CUT_OFFS
 from parity.engine import Engine
@@ -10,11 +16,10 @@ from parity.engines import EngineSpec
 from parity.measure import Checks
 from parity.scenario import Scenario
 
-# Runs of one program on two compilers part after some dozen steps (chaos, not error), so final figures are compared as
-# figures.
-# Two runs that chaos has parted are two draws: their shares may be apart by some standard errors of a difference.
-STANDARD_ERRORS = 3
-LOSS_TOLERANCE = 0.02
+LOSS_TOLERANCE = 0.02  # relative
+STANDARD_ERRORS = 3  # of the difference of two shares of that many test events
+CONFIDENCE = 0.999  # that a run of the reference, moved by rounding, lies within the bound
+RERUNS = 4
 
 
 class Training(NamedTuple):
@@ -39,14 +44,49 @@ def train(spec: EngineSpec, scenario: Scenario) -> Training:
     return Training(losses, metrics, engine.get_weights(), len(known) - known["SessionId"].nunique())
 
 
-def check_training(checks: Checks, wanted: Training, found: Training, weights_tolerance: float | None = None) -> None:
-    """Losses (relative) and metrics (absolute); within ``weights_tolerance``, if given, the last weights too."""
-    check = checks["training"]
-    check.close("loss by epoch", found.losses, wanted.losses, LOSS_TOLERANCE)
+def moved(scenario: Scenario, units: int) -> Scenario:
+    """The scenario with its learning rate moved by ``units`` of float32's last place: about 1e-7 of it each."""
+    rate = np.float32(scenario.params.get("learning_rate", 0.1))
+    return scenario.with_params(learning_rate=float(rate + units * np.spacing(rate)))
+
+
+def rerun(spec: EngineSpec, scenario: Scenario, count: int) -> list[Training]:
+    """``count`` further full runs, from learning rates next to the scenario's: +1, -1, +2, -2, ... units."""
+    return [train(spec, moved(scenario, (k // 2 + 1) * (1 if k % 2 == 0 else -1))) for k in range(count)]
+
+
+def check_training(
+    checks: Checks,
+    wanted: Training,
+    found: Training,
+    weights_tolerance: float | None = None,
+    reruns: Sequence[Training] = (),
+) -> None:
+    """Losses and metrics within the tolerances above, or, where it is wider, within the range of ``reruns``.
+
+    Within ``weights_tolerance``, if given, the last weights too.
+    """
+    check, runs = checks["training"], [wanted, *reruns]
+    if len(found.losses) != len(wanted.losses):
+        check.equal("number of epochs", len(found.losses), len(wanted.losses))
+        return
+    for epoch, losses in enumerate(zip(*(run.losses for run in runs), strict=True)):
+        centre, reach = _range(losses)
+        bound = max(LOSS_TOLERANCE * abs(centre), reach)
+        check.within(f"loss of epoch {epoch + 1}", found.losses[epoch], centre, bound)
     for at, what in enumerate(("Recall@20", "MRR@20")):
+        centre, reach = _range([run.metrics[20][at] for run in runs])
         # the variance of a reciprocal rank within [0, 1] is at most that of a share of the same mean
-        share = wanted.metrics[20][at]
-        tolerance = STANDARD_ERRORS * np.sqrt(2 * max(share * (1 - share), 1 / wanted.events) / wanted.events)
-        check.within(what, found.metrics[20][at], share, float(tolerance))
+        error = np.sqrt(2 * max(centre * (1 - centre), 1 / wanted.events) / wanted.events)
+        check.within(what, found.metrics[20][at], centre, float(max(STANDARD_ERRORS * error, reach)))
     if weights_tolerance is not None:
         check.close_all(found.weights, wanted.weights, weights_tolerance, prefix="final ")
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the prediction interval for one further draw (Student's t); 0 for a single value."""
+    count = len(values)
+    if count == 1:
+        return values[0], 0.0
+    t = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)
+    return float(np.mean(values)), float(t * np.std(values, ddof=1) * np.sqrt(1 + 1 / count))

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from parity import data, engines, settings, tables
+from parity.checks.training import RERUNS
 from parity.commands import common
 from parity.compare import MODES, Result, compare
 from parity.scenario import Scenario
@@ -41,6 +42,13 @@ def add(commands) -> None:
     only.add_argument("--free-running", action="store_true", help="only steps from a common start")
     parser.add_argument("--seed", type=int, default=42, help="of weights, samples and orders (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=1, help="of the full runs; 0 for none (default: %(default)s)")
+    parser.add_argument(
+        "--reruns",
+        type=int,
+        default=RERUNS,
+        help="further full runs of the reference, from learning rates one rounding away, which show how far apart two "
+        "correct runs may be (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where report.json and report.html are written")
     parser.set_defaults(execute=execute)
 
@@ -63,7 +71,7 @@ def execute(options: argparse.Namespace) -> int:
         for candidate in specs[1:]:
             with console.status(scenario.name) as status:
                 result = compare(
-                    scenario, specs[0], candidate, modes, options.steps, options.epochs,
+                    scenario, specs[0], candidate, modes, options.steps, options.epochs, options.reruns,
                     lambda what: status.update(f"{scenario.name}, {candidate.name}: {what}"),
                 )  # fmt: skip
             results.append(result)
@@ -93,7 +101,7 @@ def _scenarios(options: argparse.Namespace) -> list[Scenario]:
         raise ValueError(f"--set {problem}") from None
     if (options.train is None) != (options.test is None):
         raise ValueError("--train and --test go together: both or neither")
-    for name in ("seed", "epochs"):
+    for name in ("seed", "epochs", "reruns"):
         if getattr(options, name) < 0:
             raise ValueError(f"--{name} {getattr(options, name)}: a number of at least 0 is accepted")
     dataset = data.from_files(options.train, options.test) if options.train else data.embedded(2500, 400, 400)
@@ -115,6 +123,10 @@ def print_result(console, result: Result) -> None:
         for name, trained in result.training.items():
             losses = ", ".join(f"{loss:.4f}" for loss in trained.losses)
             made.add_row(name, losses, *(f"{value:.4f}" for N in (1, 5, 10, 20) for value in trained.metrics[N]))
+        for k, again in enumerate(result.reruns, 1):
+            losses = ", ".join(f"{loss:.4f}" for loss in again.losses)
+            figures = (f"{value:.4f}" for N in (1, 5, 10, 20) for value in again.metrics[N])
+            made.add_row(f"{result.reference} again, {k}", losses, *figures, style="dim")
         console.print(made)
     notes = list(dict.fromkeys(note for check in result.checks.values() for note in check.notes))
     for note in notes:

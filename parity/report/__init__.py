@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from parity import engines
+from parity.checks.training import Training
 from parity.compare import Result
 from parity.measure import CHECKS, Check, Comparison
 from parity.report.page import page
@@ -111,13 +112,15 @@ def _comparison(result: Result) -> dict[str, Any]:
         "computed_on": result.devices,
         "checks": [_check(result.checks[name]) for name in CHECKS],
         "curves": {name: [_number(value) for value in values] for name, values in result.curves.items()},
-        "training": {
-            name: {
-                "loss": [_number(value) for value in trained.losses],
-                "metrics": {str(N): {"recall": pair[0], "mrr": pair[1]} for N, pair in trained.metrics.items()},
-            }
-            for name, trained in result.training.items()
-        },
+        "training": {name: _run(trained) for name, trained in result.training.items()},
+        "reruns": [_run(trained) for trained in result.reruns],
+    }
+
+
+def _run(trained: Training) -> dict[str, Any]:
+    return {
+        "loss": [_number(value) for value in trained.losses],
+        "metrics": {str(N): {"recall": pair[0], "mrr": pair[1]} for N, pair in trained.metrics.items()},
     }
 
 

@@ -167,15 +167,23 @@ def _training(comparison) -> str:
     if not comparison["training"]:
         return ""
     cuts = list(next(iter(comparison["training"].values()))["metrics"])
+    again = {f"{next(iter(comparison['training']))} again, {k}": t for k, t in enumerate(comparison["reruns"], 1)}
     head = "".join(f'<th class="n">{what}@{N}</th>' for what in ("Recall", "MRR") for N in cuts)
     rows = "".join(
         f"<tr><td>{escape(name)}</td>"
         + "".join(f'<td class="n">{t["metrics"][N][key]:.4f}</td>' for key in ("recall", "mrr") for N in cuts)
         + f'<td class="n">{", ".join(f"{_float(x):.4f}" for x in t["loss"])}</td></tr>'
-        for name, t in comparison["training"].items()
+        for name, t in {**comparison["training"], **again}.items()
     )
     head = f'<thead><tr><th>engine</th>{head}<th class="n">loss by epoch</th></tr></thead>'
-    return f'<h3>After full runs from one seed</h3><div class="wide"><table>{head}<tbody>{rows}</tbody></table></div>'
+    note = (
+        "<p>Runs that are called again start from a learning rate some 1e-7 away: they show how far apart two correct "
+        "runs may be, and the bound of the check training is the range in which one more of them would lie.</p>"
+        if again
+        else ""
+    )
+    table = f'<div class="wide"><table>{head}<tbody>{rows}</tbody></table></div>'
+    return f"<h3>After full runs from one seed</h3>{table}{note}"
 
 
 def _tensors(checks) -> str:
