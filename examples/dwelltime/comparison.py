@@ -29,7 +29,7 @@ class Outcome:
     variant: str
     seed: int
     params: dict[str, Any]
-    train_events: int
+    train_events: int = 0
     epochs: list[Measured] = field(default_factory=list)
     metrics: dict[str, Measured] | None = None
 

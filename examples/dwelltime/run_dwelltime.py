@@ -50,16 +50,24 @@ OF_VARIANTS = {"seed": "--seeds", "dwell_time": "--variants and --buckets", "dwe
 
 @dataclass(frozen=True)
 class Trial:
-    """One training to be done: a job of a variant with a seed."""
+    """One training to be done: a job of a variant with a seed. data_params: what the variant makes of the data."""
 
     variant: str
     seed: int
     job: Job
+    data_params: dict[str, Any]
 
     def start(self) -> tuple[Run, Any]:
         """A run without epochs, and a new model."""
         run, gru = self.job.start()
         return replace(run, config=f"{run.config} {self.variant} seed {self.seed}"), gru
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is known before the training."""
+        run, _ = self.start()
+        params = run.params | self.data_params
+        return Outcome(self.job.config, self.job.engine.name, self.variant, self.seed, params)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -142,6 +150,7 @@ def plan_trials(options: argparse.Namespace, overrides: dict[str, str]) -> list[
             name: params | {"n_sample": min(params["n_sample"], EMBEDDED_SAMPLES)} for name, params in configs.items()
         }
     own = {ONLINE: {"dwell_time": options.buckets}, WEIGHTED: {"dwell_weight": options.weight}}
+    of_data = {AUGMENTED: {"threshold": options.threshold, "most": options.most}}
     n_epochs = options.epochs or (EMBEDDED_EPOCHS if embedded else None)
     trials = []
     for variant in dict.fromkeys(options.variants or DEFAULT_VARIANTS):
@@ -153,7 +162,8 @@ def plan_trials(options: argparse.Namespace, overrides: dict[str, str]) -> list[
         changed = {name: params | own.get(variant, {}) for name, params in configs.items()}
         for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
             given = argparse.Namespace(**vars(options) | {"seed": seed, "engine": engine})
-            trials += [Trial(variant, seed, job) for job in plan(changed, given, overrides, n_epochs)]
+            jobs = plan(changed, given, overrides, n_epochs)
+            trials += [Trial(variant, seed, job, of_data.get(variant, {})) for job in jobs]
     order = [(name, engine) for name in configs for engine in ENGINES]
     return sorted(trials, key=lambda trial: (order.index((trial.job.config, trial.job.engine.name)), trial.seed))
 
@@ -190,6 +200,9 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
     comparison = Comparison(describe_data(plain), plain.warning, arguments)
     if options.resume:
         comparison.take_up(results)
+    trials = [trial for trial in trials if not comparison.find(trial.outcome)]
+    if comparison.outcomes:
+        console.print(f"  {len(comparison.outcomes)} run(s) of {results} are kept")
     data = dict.fromkeys(VARIANTS, plain)
     if any(trial.variant == AUGMENTED for trial in trials):
         with console.status("augmenting"):
@@ -200,28 +213,21 @@ def run(options: argparse.Namespace, arguments: list[str], console: Console) -> 
         console.print(f"  {target}: {found.events:,} events, {found.factor:.3f} times as many")
 
     for trial in trials:
-        carry_out(trial, data[trial.variant], comparison, options, console)
+        comparison.outcomes.append(carry_out(trial, data[trial.variant], console))
         comparison.write(results)
     report.write_figure(comparison, figure)
     console.print(report.table(comparison))
     console.print(f"Written: {results}, {figure}")
 
 
-def carry_out(
-    trial: Trial, data: Dataset, comparison: Comparison, options: argparse.Namespace, console: Console
-) -> None:
-    """Train and evaluate one model, unless ``comparison`` has its outcome."""
+def carry_out(trial: Trial, data: Dataset, console: Console) -> Outcome:
+    """Train and evaluate one model."""
     run, gru = trial.start()
-    params = run.params | ({"threshold": options.threshold, "most": options.most} if trial.variant == AUGMENTED else {})
-    outcome = Outcome(trial.job.config, run.engine, trial.variant, trial.seed, params, len(data.train))
-    if comparison.find(outcome):
-        console.print(f"{run.config} {run.engine}: finished before")
-        return
     with progress_bar(console=console, transient=True) as progress:
         train(trial.job.engine, gru, run, data, progress)
-    outcome.epochs = [flat(epoch) for epoch in run.epochs]
-    outcome.metrics = None if run.diverged else measure(trial.job.engine, gru, data)
-    comparison.outcomes.append(outcome)
+    metrics = None if run.diverged else measure(trial.job.engine, gru, data)
+    epochs = [flat(epoch) for epoch in run.epochs]
+    return replace(trial.outcome, train_events=len(data.train), epochs=epochs, metrics=metrics)
 
 
 def flat(epoch: Epoch) -> Measured:
