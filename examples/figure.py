@@ -24,6 +24,9 @@ def write_figure(results: Results, path: Path) -> None:
 def draw(results: Results) -> Figure:
     """A column for each config: loss above, Recall@20 below; losses of different configs are not comparable."""
     configs = results.configs
+    lines = {"ItemKNN": "-."}
+    if popular := results.best_popularity:
+        lines[popular.name] = ":"
     figure = Figure(figsize=(max(3.6 * len(configs), 5.5), 6.2), layout="constrained")
     axes = figure.subplots(2, len(configs), squeeze=False, sharex="col")
     for (loss, recall), config in zip(axes.T, configs):
@@ -33,9 +36,8 @@ def draw(results: Results) -> Figure:
             loss.plot(epochs, [epoch.loss for epoch in run.epochs], **style)
             recall.plot(epochs, [epoch.metrics[20][0] for epoch in run.epochs], **style)
         for result in results.baselines:
-            if result.name == "ItemKNN" or result is results.best_popularity:
-                line = "-." if result.name == "ItemKNN" else ":"
-                recall.axhline(result.metrics[20][0], color="0.4", linestyle=line, label=result.name)
+            if result.name in lines:
+                recall.axhline(result.metrics[20][0], color="0.4", linestyle=lines[result.name], label=result.name)
         if published := results.published(config):
             label = f"published, {published.n_epochs} epochs"
             recall.axhline(published.recall, color="black", linewidth=0.8, label=label)

@@ -12,7 +12,8 @@ stand the users with 6 to 100 ratings IN THAT SET:
 
 These days are those of the 20M release. Where a release has no rating in one of the spans (100k is of 1997 and 1998, 1M
 of 2000 to 2003), the sets are spans by quantiles of the ratings' times: dev begins on the day when 80% of the ratings
-are there, test at 90%, train at 40%, and all_train with the first rating.
+are there, test at 90%, train at 40%, and all_train with the first rating. 25M and 32M go on after 2015; they too have
+the days of the 20M release unless ``--dates`` or ``--quantiles`` says otherwise.
 
 Files are tab separated with the header ``SessionId ItemId Time``, sorted by user and time; ratings of the same second
 stay in the file's order. SessionId is the user, ItemId the movie, Time in Unix seconds. A user may be in several sets,
@@ -23,7 +24,6 @@ who stay. The memory grows with what is kept, not with the file.
 """
 
 import argparse
-import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +41,6 @@ from examples.files import written_together
 from examples.movielens.ratings import Layout, find, first_fault, layout_of, scan
 from examples.movielens.split import DATES, DAY, QUANTILES, SETS, Span, Spans, by_dates, by_quantiles, check_quantiles
 from examples.sessions import Counts
-
-log = logging.getLogger(__name__)
 
 FILES = {part: f"movielens_{part}.txt" for part in SETS}
 SHORTEST_HISTORY, LONGEST_HISTORY = 6, 100
@@ -81,9 +79,9 @@ def preprocess(path: Path, out: Path, dates: Spans | None = None, quantiles: Qua
     events = events_of(file, layout, spans, kept)
     counts = {}
     with written_together({part: out / FILES[part] for part in SETS}) as temporary:
-        for part, path in temporary.items():
+        for part, target in temporary.items():
             sessions = events.lazy().filter(part).select("SessionId", "ItemId", "Time")
-            sessions.sink_csv(path, separator="\t")
+            sessions.sink_csv(target, separator="\t")
             counts[part] = Counts(*sessions.select(pl.len(), pl.col("SessionId", "ItemId").n_unique()).collect().row(0))
     ratings_in = {part: days.filter(spans[part].contains(pl.col("Day")))["events"].sum() for part in SETS}
     return Prepared(file, layout, days["events"].sum(), spans, chosen, ratings_in, counts)
@@ -98,11 +96,10 @@ def days_of_users(file: Path, layout: Layout) -> pl.DataFrame:
     grouped = scan(file, layout).group_by("SessionId", Day=pl.col("Time") // DAY).agg(events=pl.len(), faulty=faulty)
     try:
         days = grouped.collect(engine="streaming")
-        error = None
     except pl.exceptions.PolarsError as problem:
-        error = f"{file}: {str(problem).splitlines()[0]}"
-    if error or days["SessionId"].has_nulls() or days["Day"].has_nulls() or days["faulty"].any():
-        raise ValueError(first_fault(file, layout) or error)
+        raise ValueError(first_fault(file, layout) or f"{file}: {str(problem).splitlines()[0]}") from None
+    if days["SessionId"].has_nulls() or days["Day"].has_nulls() or days["faulty"].any():
+        raise ValueError(first_fault(file, layout) or f"{file}: a line of it is no rating")
     if days.is_empty():
         raise ValueError(f"{file} holds no rating")
     return days.drop("faulty")

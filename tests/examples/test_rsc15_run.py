@@ -74,6 +74,14 @@ def test_the_fingerprint_is_that_of_the_files(prepared, tmp_path):
     assert before["train_full"] == after["train_full"] and before["test"] != after["test"]
 
 
+def test_events_of_items_unknown_to_training_are_counted(prepared, tmp_path, capsys):
+    with open(tmp_path / "test.txt", "a") as file:
+        file.write("5\t99\t2000.5\n5\t98\t2001.5\n")
+    assert run_rsc15.main(prepared) == 0
+    assert results(tmp_path)["data"]["unknown_events"] == 2
+    assert "2 of the 92 events of test are of items that training does not have" in capsys.readouterr().out
+
+
 def test_every_config_and_engine_has_a_row(prepared, tmp_path, capsys):
     assert run_rsc15.main([*prepared, "--config", "bpr-max", "all", "--engine", "both", "--epochs", "2"]) == 0
     jobs = [(job["config"], job["engine"]) for job in results(tmp_path)["runs"]]
