@@ -44,7 +44,9 @@ def table(comparison: Comparison) -> Table:
         variants = comparison.variants(config, engine)
         for variant, by_seed in variants.items():
             cells = ([outcome.figure(*shown) for outcome in by_seed.values()] for shown in SHOWN)
-            table.add_row(f"{variant}, {len(by_seed)} seed(s)", *(_cell(values, "") for values in cells))
+            table.add_row(
+                f"{variant}, {len(by_seed)} seed{'s' * (len(by_seed) > 1)}", *(_cell(values, "") for values in cells)
+            )
             if pairs := _pairs(variants, variant):
                 cells = ([one.figure(*shown) - plain.figure(*shown) for one, plain in pairs] for shown in SHOWN)
                 table.add_row("  - plain", *(_cell(values, "+") for values in cells), style="dim")

@@ -113,7 +113,7 @@ def test_each_variant_is_trained_with_each_seed_on_its_own_data(prepared, tmp_pa
         assert ("threshold" in run["params"]) == (run["variant"] == "augmented")
     printed = capsys.readouterr().out
     assert "300 events, 1.667 times as many" in printed and "20 of the 40 predicted events (50.0%)" in printed
-    assert "augmented, 2 seed(s)" in printed and "SYNTHETIC" not in printed
+    assert "augmented, 2 seeds" in printed and "SYNTHETIC" not in printed
 
 
 @pytest.mark.usefixtures("fakes")
@@ -238,8 +238,8 @@ def test_the_table_shows_means_spreads_and_differences_seed_by_seed():
         console.print(report.table(comparison()))
     rows = [line.split() for line in captured.get().splitlines()]
     numbers = {" ".join(row[:-4]): row[-4:] for row in rows if len(row) > 4}
-    assert numbers["plain, 2 seed(s)"] == ["0.4200±0.0283", "0.2100±0.0141", "0.2100±0.0141", "0.1050±0.0071"]
-    assert numbers["augmented, 2 seed(s)"][0] == "0.5100±0.0141"
+    assert numbers["plain, 2 seeds"] == ["0.4200±0.0283", "0.2100±0.0141", "0.2100±0.0141", "0.1050±0.0071"]
+    assert numbers["augmented, 2 seeds"][0] == "0.5100±0.0141"
     assert numbers["- plain"] == ["+0.0900±0.0141", "+0.0450±0.0071", "+0.0450±0.0071", "+0.0225±0.0035"]
     assert ["0.3000", "0.1500", "0.1500", "0.0750"] in [row[-4:] for row in rows]  # a single seed has no spread
 
