@@ -102,13 +102,11 @@ class Comparison:
         try:
             saved = json.loads(path.read_text())
             runs = [Outcome(**run) for run in saved["runs"]]
-            differing = [name for name in self.data if saved["data"].get(name) != self.data[name]]
+            same_data = saved["data"]["sha256"] == self.data["sha256"]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"--resume: {path} is no results file of this command ({error!r})") from None
-        if differing:
-            raise ValueError(
-                f"--resume: {path} differs in {', '.join(differing)}; give another --out, or leave out --resume"
-            )
+        if not same_data:
+            raise ValueError(f"--resume: {path} is of other data; give another --out, or leave out --resume")
         self.outcomes = runs
 
 

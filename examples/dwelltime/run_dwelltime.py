@@ -178,8 +178,10 @@ def load_data(options: argparse.Namespace, columns: Columns) -> tuple[Dataset, P
 
 
 def describe_data(data: Dataset) -> dict[str, Any]:
-    """What all runs have in common, as JSON values."""
+    """What all runs have in common, as JSON values. Raises ValueError when there is no event to predict."""
     items, previous = targets(data.test, data.train[data.columns.item].unique(), data.columns)
+    if not len(items):
+        raise ValueError("no test session has two events of items that training has: there is nothing to predict")
     return {
         "source": data.source,
         "sha256": data.sha256,

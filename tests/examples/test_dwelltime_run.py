@@ -170,11 +170,18 @@ def test_runs_of_other_settings_or_other_data_are_not_taken_up(prepared, tmp_pat
     with open(tmp_path / "test.txt", "a") as file:
         file.write("29\t1\t2000\n")
     assert run_dwelltime.main([*prepared, "--resume"]) == 2
-    assert "results.json differs in sha256, counts" in capsys.readouterr().err
+    assert "results.json is of other data" in capsys.readouterr().err
     assert (tmp_path / "out" / "results.json").read_text() == written
     (tmp_path / "out" / "results.json").write_text('{"runs": [3]}')
     assert run_dwelltime.main([*prepared, "--resume"]) == 2
     assert "is no results file of this command" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_test_file_without_anything_to_predict_is_refused_before_training(prepared, tmp_path, capsys):
+    (tmp_path / "test.txt").write_text("SessionId\tItemId\tTime\n1\t1\t5\n1\t99\t6\n")
+    assert run_dwelltime.main(prepared) == 2
+    assert "nothing to predict" in capsys.readouterr().err and not FakeWithItems.trained
 
 
 @pytest.mark.usefixtures("fakes")
