@@ -101,7 +101,7 @@ def _steps(checks: Checks, result: Result, reference: EngineSpec, candidate: Eng
     first, forced = s.prepare(reference), s.prepare(candidate)
     records = islice(walk(first, s.params, epochs=s.params.get("n_epochs", 10)), result.steps)
     if MODES[0] in result.modes:
-        records = checked_steps(checks, records, forced, FORCED[s.dtype])
+        records = checked_steps(checks, records, forced, FORCED[s.dtype], s.exact(reference))
     if MODES[1] in result.modes:
         free = walk(s.prepare(candidate), s.params, epochs=s.params.get("n_epochs", 10), scores=False)
         result.curves = check_trajectory(checks, records, free, s.dtype)

@@ -101,7 +101,7 @@ def try_config(config: dict[str, Any], reference: EngineSpec, candidate: EngineS
 
     def steps(checks: Checks):
         records = walk(scenario.prepare(reference), scenario.params)
-        check_steps(checks, records, scenario.prepare(candidate), FORCED[dtype])
+        check_steps(checks, records, scenario.prepare(candidate), FORCED[dtype], scenario.exact(reference))
 
     checks.attempt(("batches", "negatives", "initial-weights"), start)
     checks.attempt(NAMES, steps)

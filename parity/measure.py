@@ -134,18 +134,21 @@ class Check:
         self,
         found: Mapping[str, Any],
         wanted: Mapping[str, Any],
-        tolerance: float,
+        tolerance: float | Mapping[str, float],
         step: int | None = None,
         prefix: str = "",
         tiny: float = TINY,
     ) -> None:
-        """Compare tensors by name; one that is missing on either side counts as an infinite error."""
+        """Compare tensors by name; one that is missing on either side counts as an infinite error.
+
+        tolerance: one for all, or by name.
+        """
         for name in {**wanted, **found}:
-            a, b = found.get(name, math.nan), wanted.get(name, math.nan)
             if name not in found or name not in wanted:
-                self._take(Comparison(f"{prefix}{name} (missing)", step, Error(math.inf, math.inf), tolerance))
+                self._take(Comparison(f"{prefix}{name} (missing)", step, Error(math.inf, math.inf), 0.0))
             else:
-                self.close(f"{prefix}{name}", a, b, tolerance, step, tiny)
+                bound = tolerance[name] if isinstance(tolerance, Mapping) else tolerance
+                self.close(f"{prefix}{name}", found[name], wanted[name], bound, step, tiny)
 
     def _take(self, comparison: Comparison) -> None:
         self.compared += 1

@@ -39,5 +39,9 @@ class Scenario:
         engine.prepare(self.dataset.train, self.store)
         return engine
 
+    def exact(self, spec: EngineSpec) -> Engine | None:
+        """The engine of this setting in float64, ready for its first step; None where the setting is in float64."""
+        return None if self.dtype == "float64" else replace(self, dtype="float64").prepare(spec)
+
     def with_params(self, **params: Any) -> "Scenario":
         return replace(self, params=self.params | params)

@@ -2,10 +2,10 @@
 state.
 """
 
-from typing import Iterable, Iterator, Mapping
+from typing import Iterable, Iterator
 
-import numpy as np
-
+from parity.checks import rounding
+from parity.checks.rounding import Rounding
 from parity.engine import Engine
 from parity.measure import Checks
 from parity.walk import Record, set_state
@@ -13,23 +13,31 @@ from parity.walk import Record, set_state
 NAMES = ("forward", "loss", "gradients", "update")
 
 
-def check_steps(checks: Checks, records: Iterable[Record], engine: Engine, tolerance: float) -> None:
-    """Compare every step of the reference with the same step of ``engine``, from the same state."""
-    for _ in checked_steps(checks, records, engine, tolerance):
+def check_steps(
+    checks: Checks, records: Iterable[Record], engine: Engine, tolerance: float, exact: Engine | None = None
+) -> None:
+    """Compare every step of the reference with the same step of ``engine``, from the same state.
+
+    exact: as for :class:`~parity.checks.rounding.Rounding`.
+    """
+    for _ in checked_steps(checks, records, engine, tolerance, exact):
         pass
 
 
-def checked_steps(checks: Checks, records: Iterable[Record], engine: Engine, tolerance: float) -> Iterator[Record]:
+def checked_steps(
+    checks: Checks, records: Iterable[Record], engine: Engine, tolerance: float, exact: Engine | None = None
+) -> Iterator[Record]:
     """The same, giving each record on once it is compared."""
+    allowed = Rounding(tolerance, exact)
     for record in records:
-        check_step(checks, record, engine, tolerance)
+        _check_step(checks, record, engine, allowed)
         yield record
 
 
-def check_step(checks: Checks, record: Record, engine: Engine, tolerance: float) -> None:
+def _check_step(checks: Checks, record: Record, engine: Engine, allowed: Rounding) -> None:
     """One step: hidden states, scores, cost, gradients before the cap, weights and optimizer state after it."""
     set_state(engine, record.before)
-    batch, step = record.batch, record.number
+    batch, step, tolerance = record.batch, record.number, allowed.tolerance
     if record.scores is not None:
         scores, _ = engine.scores(batch.X, record.before.hidden)
         checks["forward"].close("scores", scores, record.scores, tolerance, step)
@@ -40,17 +48,8 @@ def check_step(checks: Checks, record: Record, engine: Engine, tolerance: float)
         checks["forward"].close(f"H{k}", hidden[k], wanted, tolerance, step)
         if record.masks:
             checks["dropout"].close(f"H{k} given the masks", hidden[k], wanted, tolerance, step)
-    tiny = _rounding(record.gradients) / tolerance
-    checks["gradients"].close_all(gradients, record.gradients, tolerance, step, tiny=tiny)
-    checks["update"].close_all(engine.get_weights(), record.after.weights, tolerance, step)
-    checks["update"].close_all(engine.get_optimizer_state(), record.after.optimizer, tolerance, step)
-
-
-def _rounding(gradients: Mapping[str, np.ndarray]) -> float:
-    """One rounding of the norm of all gradients of a step.
-
-    A saturated gate's own gradient can be 1e-13 of the others. It then is the difference of two numbers that are equal
-    but for their last bit, and has no digits of its own to compare: this much absolute error is always granted.
-    """
-    norm = np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in gradients.values()))
-    return float(norm * max(np.finfo(g.dtype).eps for g in gradients.values()))
+    of = allowed.of(record)
+    tiny = rounding.of_all(record.gradients) / tolerance
+    checks["gradients"].close_all(gradients, record.gradients, of.gradients, step, tiny=tiny)
+    checks["update"].close_all(engine.get_weights(), record.after.weights, of.weights, step)
+    checks["update"].close_all(engine.get_optimizer_state(), record.after.optimizer, of.optimizer, step)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from parity.checks.steps import _rounding
+from parity.checks import rounding
 from parity.measure import CHECKS, Checks, error, mismatch
 
 
@@ -93,7 +93,7 @@ def test_an_unknown_check_is_refused():
 def test_a_gradient_below_one_rounding_of_all_has_no_digits_to_compare():
     wanted = {"Wh0": np.array([3.0, 4.0]), "Wrz0": np.array([1e-16])}
     tolerance = 1e-10
-    tiny = _rounding(wanted) / tolerance
+    tiny = rounding.of_all(wanted) / tolerance
     for change, held in ((5e-16, True), (5e-15, False)):
         checks = Checks()
         found = {"Wh0": wanted["Wh0"], "Wrz0": wanted["Wrz0"] + change}
