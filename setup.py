@@ -44,7 +44,7 @@ setup(
         "keras>=3.12,<4",
         "pandas>=3,<4",
         "polars>=2.1,<3",
-        "matplotlib>=3.9,<4",
+        "matplotlib>=3.10,<4",
         "rich>=14,<16",
         "safetensors>=0.5,<1",
         "optuna>=5,<6",
