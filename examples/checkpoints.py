@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from examples.engines import Engine
-from examples.files import written_whole
 from examples.training import Epoch, Run
+from parity.files import written_whole
 
 EXTENDABLE = "n_epochs"  # the one setting that may change when a training is taken up again
 

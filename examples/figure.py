@@ -5,8 +5,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from examples.files import written_whole
 from examples.results import Results
+from parity.files import written_whole
 
 # The curves of two engines that agree lie on each other: a wide one below, a dashed one above.
 ENGINE_STYLES = {

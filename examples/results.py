@@ -10,8 +10,8 @@ from typing import Any
 
 from examples.baselines import POPULARITY, BaselineResult
 from examples.data import Dataset, Published
-from examples.files import written_whole
 from examples.training import Metrics, Run
+from parity.files import written_whole
 
 PACKAGES = ("numpy", "scipy", "pandas", "polars", "aesara", "jax", "keras", "tensorflow", "torch")
 

@@ -19,7 +19,8 @@ def save(gru, path):
     tensors = {f"weight/{name}": values for name, values in gru.get_weights().items()}
     tensors.update({f"state/{name}": np.asarray(values) for name, values in state.items()})
     ids = gru.itemidmap.index
-    header = {"format": FORMAT, "settings": json.dumps(gru.model.settings.to_json()), "n_items": str(gru.n_items)}
+    settings = gru.model.settings.to_json() | {"n_epochs": gru.n_epochs}  # the one option that may change in between
+    header = {"format": FORMAT, "settings": json.dumps(settings), "n_items": str(gru.n_items)}
     header["item_type"] = _item_type(ids)
     if header["item_type"] == "string":
         header["item_ids"] = json.dumps(list(ids))

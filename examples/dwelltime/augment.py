@@ -36,8 +36,8 @@ from examples.dwelltime.chunks import BLOCK_BYTES, Report, session_chunks
 from examples.dwelltime.distribution import write_figure
 from examples.dwelltime.dwell import THRESHOLD, with_dwell
 from examples.dwelltime.tally import Statistics, Tally
-from examples.files import written_whole
 from examples.sessions import Columns, Counts
+from parity.files import written_whole
 
 ROWS_AT_ONCE = 2**20  # of the augmented set; a single event may have any number of repeats
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from examples.dwelltime.metrics import Measured
-from examples.files import written_whole
 from examples.results import processor, versions
+from parity.files import written_whole
 
 PLAIN = "plain"
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from examples.dwelltime.tally import Statistics
-from examples.files import written_whole
+from parity.files import written_whole
 
 BINS = 60
 WHISKERS = (0.05, 0.95)

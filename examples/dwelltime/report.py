@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from examples.dwelltime.comparison import PLAIN, Comparison, Outcome, mean_and_deviation
-from examples.files import written_whole
+from parity.files import written_whole
 
 PARTS = {"all": "all events", "without_repeats": "no repeats"}
 METRICS = {"recall@20": "Recall@20", "mrr@20": "MRR@20"}

@@ -37,10 +37,10 @@ from rich.table import Table
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # run as a script: the packages lie in the repository's root
 
-from examples.files import written_together
 from examples.movielens.ratings import Layout, find, first_fault, layout_of, scan
 from examples.movielens.split import DATES, DAY, QUANTILES, SETS, Span, Spans, by_dates, by_quantiles, check_quantiles
 from examples.sessions import Counts
+from parity.files import written_together
 
 FILES = {part: f"movielens_{part}.txt" for part in SETS}
 SHORTEST_HISTORY, LONGEST_HISTORY = 6, 100

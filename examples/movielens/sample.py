@@ -35,8 +35,8 @@ import polars as pl
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # run as a script: the packages lie in the repository's root
 
-from examples.files import written_whole
 from examples.synthetic import Catalogue, times
+from parity.files import written_whole
 
 RATINGS, MOVIES, SEED = 160_000, 1_200, 42
 

@@ -31,9 +31,9 @@ from rich.table import Table
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # run as a script: the packages lie in the repository's root
 
-from examples.files import written_together
 from examples.rsc15.raw import read_clicks
 from examples.sessions import Counts, count
+from parity.files import written_together
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,11 @@ from typing import Mapping, NamedTuple
 import numpy as np
 
 from parity.engine import Engine
-from parity.measure import error
+from parity.measure import TINY, error
 from parity.walk import Record, set_state
 
 TIMES = 4  # the reference's own rounding that a candidate may be away from it
+MOST = 1e-2  # a bound that is never passed, whatever the reference's own rounding: beyond it nothing is compared
 
 
 class Tolerances(NamedTuple):
@@ -27,8 +28,8 @@ class Rounding:
     """Tolerances of a walk's steps.
 
     ``tolerance`` for every tensor, or :data:`TIMES` the largest distance of the reference from ``exact`` that this
-    tensor has had up to the step, where that is more. exact: the reference in a longer float type; None for no such
-    allowance.
+    tensor has had up to the step, where that is more, and at most :data:`MOST`. exact: the reference in a longer float
+    type; None for no such allowance.
     """
 
     def __init__(self, tolerance: float, exact: Engine | None = None):
@@ -40,24 +41,25 @@ class Rounding:
         wanted = Tolerances(record.gradients, record.after.weights, record.after.optimizer)
         if self.exact is None:
             return Tolerances(*(dict.fromkeys(tensors, self.tolerance) for tensors in wanted))
-        for largest, tensors, right in zip(self._largest, wanted, self._exact_step(record)):
+        tinies = (self.tiny(record), TINY, TINY)
+        for largest, tensors, right, tiny in zip(self._largest, wanted, self._exact_step(record), tinies):
             for name, tensor in tensors.items():
-                away = error(tensor, right[name]).relative
-                largest[name] = max(largest.get(name, self.tolerance), TIMES * away)
+                away = error(tensor, right[name], tiny).relative
+                largest[name] = min(max(largest.get(name, self.tolerance), TIMES * away), MOST)
         return self._largest
+
+    def tiny(self, record: Record) -> float:
+        """The norm below which a gradient of the step has no digits of its own.
+
+        A saturated gate's own gradient can be 1e-13 of the others. It then is the difference of two numbers that are
+        equal but for their last bit: one rounding of the norm of all gradients is always granted.
+        """
+        gradients = record.gradients.values()
+        norm = np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in gradients))
+        return float(norm * max(np.finfo(g.dtype).eps for g in gradients)) / self.tolerance
 
     def _exact_step(self, record: Record) -> tuple[Mapping, Mapping, Mapping]:
         set_state(self.exact, record.before)
         X, Y, R, _ = record.batch
         _, gradients = self.exact.train_step(X, Y, R, masks=record.masks, gradients=True)
         return gradients, self.exact.get_weights(), self.exact.get_optimizer_state()
-
-
-def of_all(gradients: Mapping[str, np.ndarray]) -> float:
-    """One rounding of the norm of all gradients of a step.
-
-    A saturated gate's own gradient can be 1e-13 of the others. It then is the difference of two numbers that are equal
-    but for their last bit, and has no digits of its own to compare: this much absolute error is always granted.
-    """
-    norm = np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in gradients.values()))
-    return float(norm * max(np.finfo(g.dtype).eps for g in gradients.values()))

@@ -4,7 +4,6 @@ state.
 
 from typing import Iterable, Iterator
 
-from parity.checks import rounding
 from parity.checks.rounding import Rounding
 from parity.engine import Engine
 from parity.measure import Checks
@@ -49,7 +48,6 @@ def _check_step(checks: Checks, record: Record, engine: Engine, allowed: Roundin
         if record.masks:
             checks["dropout"].close(f"H{k} given the masks", hidden[k], wanted, tolerance, step)
     of = allowed.of(record)
-    tiny = rounding.of_all(record.gradients) / tolerance
-    checks["gradients"].close_all(gradients, record.gradients, of.gradients, step, tiny=tiny)
+    checks["gradients"].close_all(gradients, record.gradients, of.gradients, step, tiny=allowed.tiny(record))
     checks["update"].close_all(engine.get_weights(), record.after.weights, of.weights, step)
     checks["update"].close_all(engine.get_optimizer_state(), record.after.optimizer, of.optimizer, step)

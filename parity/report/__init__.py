@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from parity import engines
 from parity.checks.training import Training
 from parity.compare import Result
+from parity.files import written_together
 from parity.measure import CHECKS, Check, Comparison
 from parity.report.page import page
 
@@ -54,13 +54,11 @@ def _verdict(statuses: list[str]) -> str:
 
 
 def write(made: dict[str, Any], folder: Path) -> None:
-    """``report.json`` and ``report.html`` in ``folder``, each to a temporary name first, then renamed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """``report.json`` and ``report.html`` in ``folder``, each of them whole or not there."""
     texts = {"report.json": json.dumps(made, indent=1, allow_nan=False) + "\n", "report.html": page(made)}
-    for name, text in texts.items():
-        temporary = folder / f".{name}.{os.getpid()}.part"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, folder / name)
+    with written_together({name: folder / name for name in texts}) as temporary:
+        for name, text in texts.items():
+            temporary[name].write_text(text, encoding="utf-8")
 
 
 def citation(made: dict[str, Any]) -> str:

@@ -100,6 +100,8 @@ def test_a_saved_model_goes_on_exactly_where_it_stopped(train, tmp_path, random_
     history = gru.fit(train, sample_store=60, resume=True)
     assert history.epoch == [2, 3]
     assert_same(gru, {**wanted.get_weights(), **wanted.get_optimizer_state()})
+    gru.save(tmp_path / "whole.safetensors")
+    assert GRU4Rec.load(tmp_path / "whole.safetensors", jit_compile=False).n_epochs == 4
 
 
 def test_a_loaded_model_is_the_saved_one(train, test_data, tmp_path):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from parity.checks.rounding import TIMES, Rounding
+from parity.checks.rounding import MOST, TIMES, Rounding
 from parity.engine import Batch, Step
+from parity.measure import Checks
 from parity.walk import Record, State
 
 X = np.array([0])
@@ -43,3 +44,24 @@ def test_the_largest_distance_so_far_counts():
 
 def test_without_a_longer_float_type_nothing_is_granted():
     assert Rounding(1e-10).of(record(1e-3, 1e-3, 1e-3)) == ({"Wh0": 1e-10}, {"Wh0": 1e-10}, {"acc/Wh0": 1e-10})
+
+
+@pytest.mark.parametrize("away", [1.0, np.inf])
+def test_a_reference_that_is_all_rounding_allows_no_more_than_the_most(away):
+    allowed = Rounding(1e-5, Exact()).of(record(away, away, away))
+    assert (allowed.gradients["Wh0"], allowed.weights["Wh0"], allowed.optimizer["acc/Wh0"]) == (MOST, MOST, MOST)
+
+
+def test_a_gradient_below_one_rounding_of_all_has_no_digits_to_compare():
+    wanted = {"Wh0": np.array([3.0, 4.0]), "Wrz0": np.array([1e-16])}
+    step = record(0, 0, 0)._replace(gradients=wanted)
+    tiny = Rounding(1e-10).tiny(step)
+
+    def status(**changed):
+        checks = Checks()
+        checks["gradients"].close_all({**wanted, **changed}, wanted, 1e-10, tiny=tiny)
+        return checks["gradients"].status
+
+    assert status(Wrz0=wanted["Wrz0"] + 5e-16) == "held"
+    assert status(Wrz0=wanted["Wrz0"] + 5e-15) == "failed"
+    assert status(Wh0=wanted["Wh0"] * (1 + 1e-9)) == "failed"
