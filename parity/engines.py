@@ -22,7 +22,8 @@ _SHIPPED = {
     "keras": ("keras_port:GRU4Rec", {}),
 }
 NAMES = tuple(_SHIPPED)
-_LATER = {"logq": 0.0}  # options that the release of 2018 lacks, as other engines may; off, no engine is told of them
+# options that the release of 2018 lacks, as other engines may; off, no engine is told of them
+_LATER = {"logq": 0.0, "dwell_time": 0, "dwell_weight": 0.0}
 
 
 @dataclass(frozen=True)

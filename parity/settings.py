@@ -21,12 +21,12 @@ RSC15: dict[str, dict[str, Any]] = {
 }
 
 _LISTS = ("layers", "adapt_params")
-_INTEGERS = ("n_epochs", "batch_size", "embedding", "n_sample")
+_INTEGERS = ("n_epochs", "batch_size", "embedding", "n_sample", "dwell_time")
 _TEXTS = ("loss", "final_act", "hidden_act", "adapt")
 _FLAGS = ("constrained_embedding", "init_as_normal", "train_random_order", "time_sort")
 _NUMBERS = (
     "dropout_p_hidden", "dropout_p_embed", "learning_rate", "momentum", "lmbd", "sample_alpha", "smoothing", "grad_cap",
-    "bpreg", "sigma", "logq",
+    "bpreg", "sigma", "logq", "dwell_weight",
 )  # fmt: skip
 OPTIONS = (*_LISTS, *_INTEGERS, *_TEXTS, *_FLAGS, *_NUMBERS)
 _ACCEPTED = (

@@ -42,6 +42,7 @@ class OfBefore(numpy_gru4rec.GRU4Rec):
     [
         (dict(logq=0.0), None),
         (dict(logq=0.5), "the engine has no option logq"),
+        (dict(dwell_time=8), "the engine has no option dwell_time"),
         (dict(momentum=0.0), "the engine has no option momentum"),
         (dict(logq=0.0, embedding="layersize"), "{'embedding': 'layersize'}"),
     ],

@@ -88,6 +88,8 @@ def test_json_has_a_null_for_plain_sgd(tmp_path):
         ("embedding", "0", 0),
         ("embedding", "50", 50),
         ("logq", "1", 1.0),
+        ("dwell_time", "8", 8),
+        ("dwell_weight", "1", 1.0),
         ("adapt", "None", None),
         ("layers", "7", [7]),
         ("time_sort", "False", False),
