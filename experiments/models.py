@@ -2,8 +2,9 @@
 
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Mapping
 
 from safetensors import SafetensorError, safe_open
@@ -66,8 +67,7 @@ def written_by(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"no model file {path}")
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
+        header = _header(path)
         if str(header.get("format", "")).startswith("keras_port.GRU4Rec"):
             return "keras"
         if str(json.loads(header.get("gru4rec", "{}")).get("format", "")).startswith("gru4rec-original"):
@@ -77,11 +77,29 @@ def written_by(path: Path) -> str:
     raise ValueError(f"{path} is no model that original or keras_port saved")
 
 
+def _header(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}
+
+
 def check_writer(path: Path, name: str) -> None:
     """Raise ValueError where ``path`` is a file of one shipped engine, and ``name`` is the other."""
     writer = written_by(path)
     if name.partition("-")[0] != writer:
         raise ValueError(f"--engine {name}: {path} was saved by {writer}, and no other engine reads it")
+
+
+def load(spec: EngineSpec, path: Path) -> Any:
+    """A saved model that computes as ``spec`` says, whatever it was saved with."""
+    gru = spec.cls.load(path)
+    changed = {name: value for name, value in spec.options.items() if getattr(gru, name) != value}
+    if not changed:
+        return gru
+    gru.set_params(**changed)
+    with TemporaryDirectory() as folder:  # loading alone builds a network with all the state that training goes on with
+        copy = Path(folder) / "model"
+        gru.save(copy)
+        return spec.cls.load(copy)
 
 
 def options_of(gru: Any) -> Params:
@@ -90,11 +108,29 @@ def options_of(gru: Any) -> Params:
 
 
 def check_same_options(saved: Any, wanted: Any, path: Path) -> None:
-    """Raise ValueError unless two models differ in the number of epochs at most."""
-    before, now = ({"columns": columns_of(gru)} | options_of(gru) for gru in (saved, wanted))
-    for name, value in now.items():
-        if before.get(name) != value and name != "n_epochs":
-            raise ValueError(f"--resume: {path} was made with {name}={before.get(name)!r}, not {value!r}")
+    """Raise ValueError unless two models differ at most in the number of epochs, and in where they compute."""
+    before, now = (_everything(gru) for gru in (saved, wanted))
+    for name in before | now:
+        if before.get(name) != now.get(name) and name not in ("n_epochs", "device"):
+            raise ValueError(f"--resume: {path} was made with {name}={before.get(name)!r}, not {now.get(name)!r}")
+
+
+def _everything(gru: Any) -> Params:
+    """All constructor options, as far as the engine lists them."""
+    if hasattr(gru, "get_params"):
+        return gru.get_params()
+    if hasattr(gru, "settings"):
+        return asdict(gru.settings())
+    return options_of(gru) | columns_of(gru)._asdict()
+
+
+def check_same_store(path: Path, sample_store: int) -> None:
+    """Raise ValueError where ``original`` saved a model that began with another sample store, which it then keeps."""
+    if written_by(path) != "original":
+        return  # keras_port compares it itself
+    before = json.loads(_header(path)["gru4rec"]).get("sample_store", sample_store)
+    if before != sample_store:
+        raise ValueError(f"-ss {sample_store} with --resume: {path} was begun with -ss {before}, which is needed")
 
 
 def columns_of(gru: Any) -> Columns:

@@ -1,7 +1,9 @@
 """Options that ``gru4rec`` and ``gru4rec tune`` share, under the names that users of the published programs know."""
 
 import argparse
+import os
 from pathlib import Path
+from typing import Any
 
 from experiments import models, parameters
 from experiments.models import Maker
@@ -9,6 +11,8 @@ from experiments.sessions import Columns
 from parity import engines
 
 DEFAULT_ENGINE = "keras"
+# of the options that are refused where they have no use: None until then
+DEFAULTS = {"dtype": "float32", "seed": 42, "sample_store": 10_000_000, "eval_type": "standard"}
 
 
 def not_negative(text: str) -> int:
@@ -25,13 +29,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "-pf", "--param-file", metavar="FILE", help="options from a TOML, JSON or text file, or shipped ones by name"
     )
-    model.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default: %(default)s")
+    model.add_argument("--dtype", choices=("float32", "float64"), help=f"default: {DEFAULTS['dtype']}")
     model.add_argument(
-        "--seed", type=not_negative, default=42, metavar="N", help="of weights, samples and orders (default: 42)"
+        "--seed", type=not_negative, metavar="N", help=f"of weights, samples and orders (default: {DEFAULTS['seed']})"
     )
     model.add_argument(
-        "-ss", "--sample-store", type=not_negative, default=10_000_000, metavar="N",
-        help="negative samples drawn ahead; 0 draws them step by step (default: 10000000)",
+        "-ss", "--sample-store", type=not_negative, metavar="N",
+        help=f"negative samples drawn ahead; 0 draws them step by step (default: {DEFAULTS['sample_store']})",
     )  # fmt: skip
 
 
@@ -53,10 +57,16 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def add_mode(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "-e", "--eval-type", choices=models.MODES, default="standard",
+        "-e", "--eval-type", choices=models.MODES,
         help="how ties are ranked (default: standard, as in the published programs; this project's other commands "
         "take conservative, in which a tie counts against the model)",
     )  # fmt: skip
+
+
+def fill_in(options: argparse.Namespace, **defaults: Any) -> argparse.Namespace:
+    """A copy in which :data:`DEFAULTS`, and ``defaults``, stand for what was not given."""
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    return argparse.Namespace(**vars(options) | DEFAULTS | defaults | given)
 
 
 def columns(options: argparse.Namespace, default: Columns = Columns()) -> Columns:
@@ -78,4 +88,11 @@ def check_writable(option: str, path: Path) -> None:
     """Raise OSError or ValueError for a file that cannot be written later."""
     if path.is_dir():
         raise IsADirectoryError(f"{option} {path} is a folder: a file's name is needed")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(option, path.parent)
+
+
+def make_folder(option: str, folder: Path) -> None:
+    """Raise OSError for a folder that is not there and cannot be made, or that nothing can be written to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{option}: no file can be made in {folder}, for want of the right to write there")

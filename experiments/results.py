@@ -17,9 +17,10 @@ SUFFIXES = (".json", ".tsv")
 
 @dataclass
 class Results:
-    """command: the arguments. engine, device, mode: as used. params: every option of the model.
+    """command: the arguments. engine, mode: as used. device: what computed, in words.
 
-    metrics: by test file. epochs: of this training, none where a saved model was loaded.
+    params: every option of the model. metrics: by test file. epochs: of this training, none where
+    a saved model was loaded.
     """
 
     command: list[str]

@@ -42,9 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on with the training that -s MODEL was saved from, where it stopped"
     )
     work.add_argument("-t", "--test", nargs="+", default=[], metavar="TEST", type=Path, help="files to evaluate on")
-    work.add_argument(
-        "-m", "--measure", nargs="+", default=[20], metavar="N", type=positive, help="cut-offs N (default: 20)"
-    )
+    work.add_argument("-m", "--measure", nargs="+", metavar="N", type=positive, help="cut-offs N (default: 20)")
     options.add_mode(work)
     work.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="results as .json (all of them) or .tsv (metrics)"
@@ -60,13 +58,20 @@ def check(given: argparse.Namespace) -> None:
         raise ValueError("PATH is needed: a training file, or a saved model with -l")
     if given.load:
         for name, value in (("-ps", given.params), ("-pf", given.param_file), ("-s", given.save),
-                            ("--resume", given.resume)):  # fmt: skip
-            if value:
+                            ("--resume", given.resume or None), ("--dtype", given.dtype), ("--seed", given.seed),
+                            ("-ss", given.sample_store)):  # fmt: skip
+            if value is not None:
                 raise ValueError(f"{name} with -l: nothing is trained, so it has no use")
         if not given.test:
             raise ValueError("-l without -t: there is nothing to do")
     elif not (given.save or given.test or given.output):
         raise ValueError("one of -t, -s, -o is needed: else the trained model is lost")
+    if not given.test:
+        for name, value in (("-m", given.measure), ("-e", given.eval_type)):
+            if value is not None:
+                raise ValueError(f"{name} without -t: nothing is evaluated, so it has no use")
+        if given.output and given.output.suffix.lower() == ".tsv":
+            raise ValueError(f"-o {given.output} without -t: there is no metric to write; a .json takes the losses")
     if given.resume and not given.save:
         raise ValueError("--resume goes with -s MODEL")
     for path in (given.path, *given.test):
@@ -84,6 +89,7 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
         list_paramfiles(console)
         return 0
     check(given)
+    given = options.fill_in(given, measure=[20])
     gru, results, tests = evaluated_model(given, command, console) if given.load else trained(given, command, console)
     if not results.diverged:
         spec = engines.named(results.engine)
@@ -109,10 +115,11 @@ def evaluated_model(given: argparse.Namespace, command: list[str], console: Cons
     if name in engines.NAMES:
         models.check_writer(given.path, name)
     spec, device = models.engine(name, given.device)
-    gru = spec.cls.load(given.path)
+    gru = models.load(spec, given.path)
     tests = read_tests(given.test, options.columns(given, models.columns_of(gru)), gru.itemidmap.index, console)
     console.print(f"{given.path}: {len(gru.itemidmap):,} items; {name} on the {device.upper()}")
-    return gru, Results(command, name, device, given.eval_type, models.options_of(gru)), tests
+    results = Results(command, name, engines.device_of(gru), given.eval_type, models.options_of(gru))
+    return gru, results, tests
 
 
 def trained(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
@@ -126,22 +133,24 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
     console.print(data.describe())
     tests = read_tests(given.test, columns, data.frame[columns.item].unique(), console)
     if given.resume:
-        gru = resumed(given.save, gru, maker, console)
-    results = Results(command, maker.spec.name, device, given.eval_type, models.options_of(gru))
+        gru = resumed(given.save, gru, maker, given.sample_store, console)
+    results = Results(command, maker.spec.name, "", given.eval_type, models.options_of(gru))
     console.print(f"{results.engine} on the {device.upper()}, {maker.dtype}, seed {maker.seed}; "
                   f"{parameters.in_words(params) or 'every option at its default'}")  # fmt: skip
     train(given, gru, data, results, console)
+    results.device = engines.device_of(gru)
     return gru, results, tests
 
 
-def resumed(path: Path, fresh: Any, maker: Maker, console: Console) -> Any:
+def resumed(path: Path, fresh: Any, maker: Maker, sample_store: int, console: Console) -> Any:
     """The saved model, to be trained up to the epochs of ``fresh``; ``fresh`` itself where there is none yet."""
     if not path.exists():
         console.print(f"{path} is not there yet: the training starts at its beginning")
         return fresh
     if maker.spec.name in engines.NAMES:
         models.check_writer(path, maker.spec.name)
-    saved = maker.spec.cls.load(path)
+        models.check_same_store(path, sample_store)
+    saved = models.load(maker.spec, path)
     models.check_same_options(saved, fresh, path)
     saved.n_epochs = fresh.n_epochs
     return saved

@@ -33,6 +33,7 @@ The same command again goes on with the study, and may run in several processes 
 several with --storage postgresql://... A trial whose process was killed is run again, a minute later, by any other.
 """
 TOP = 5  # trials of the table at the end
+DEFAULT_STUDY = "gru4rec"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,14 +68,15 @@ def parser() -> argparse.ArgumentParser:
     kept = made.add_argument_group("output")
     kept.add_argument(
         "--out", type=Path, default=Path("runs/tune"), metavar="DIR",
-        help="receives best.toml (for -pf), trials.tsv, the plots, and the study (default: %(default)s)",
+        help="receives the study, best.toml (for -pf), trials.tsv and the plots; these three, for another --study than "
+        "the default, in DIR/NAME (default: %(default)s)",
     )  # fmt: skip
     kept.add_argument(
         "--storage",
         metavar="URL",
         help="where the study is kept, as postgresql://user@host/name (default: DIR/study.db)",
     )
-    kept.add_argument("--study", default="gru4rec", metavar="NAME", help="its name there (default: %(default)s)")
+    kept.add_argument("--study", default=DEFAULT_STUDY, metavar="NAME", help="its name there (default: %(default)s)")
     options.add_model(made)
     options.add_engine(made)
     options.add_data(made)
@@ -85,19 +87,31 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     """Returns the exit status: 0."""
     for path in (given.path, given.test):
         path.open("rb").close()
-    given.out.mkdir(parents=True, exist_ok=True)
+    folder = study_folder(given.out, given.study)
+    options.make_folder("--out", given.out)
+    options.make_folder("--out", folder)
+    given = options.fill_in(given)
     objective = prepared(given, console)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url = given.storage or study.sqlite(given.out / "study.db")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # the running trial is queued again first
     try:
         found = study.open_study(url, given.study, objective.setup(), objective.pruning, given.seed)
-        search(found, objective, given, console)
+        search(found, objective, given.n_trials, folder, console)
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as problem:
         raise OSError(f"--storage: {str(problem).splitlines()[0]}") from problem
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def study_folder(out: Path, name: str) -> Path:
+    """Where the files of a study lie: no two studies share one. Raises ValueError for a name that is no folder's."""
+    if name == DEFAULT_STUDY:
+        return out
+    if not name or Path(name).name != name or name == "..":
+        raise ValueError(f"--study {name}: a name that a folder can have is accepted, for its files in --out")
+    return out / name
 
 
 def prepared(given: argparse.Namespace, console: Console) -> Objective:
@@ -130,11 +144,12 @@ def fixed_options(given: argparse.Namespace, space: Space) -> Params:
     return {name: value for name, value in options.params(given).items() if name not in space.names}
 
 
-def search(found: optuna.Study, objective: Objective, given: argparse.Namespace, console: Console) -> None:
+def search(found: optuna.Study, objective: Objective, n_trials: int, folder: Path, console: Console) -> None:
     """Run trials, print each, leave files behind after each, and print the best at the end."""
-    files = Files(given.out, found, objective)
+    files = Files(folder, found, objective)
+    setup = objective.setup()
     with objective.bar as bar:
-        task = bar.add_task("trials", total=given.n_trials, figures="")
+        task = bar.add_task("trials", total=n_trials, figures="")
 
         def show(figures: str = "") -> None:
             bar.update(task, completed=len(study.done(found)), figures=figures)
@@ -149,10 +164,10 @@ def search(found: optuna.Study, objective: Objective, given: argparse.Namespace,
 
         show()
         try:
-            study.work(found, objective, given.n_trials, after_trial, waiting)
+            study.work(found, setup, objective, n_trials, after_trial, waiting)
         finally:
             files.write()
-            drawn = plots.write(found, objective.title, given.out)
+            drawn = plots.write(found, objective.title, folder)
     console.print(best_table(found, objective))
     if files.best.exists():
         console.print(f"best settings: {files.best}; use them: gru4rec PATH -pf {files.best}")

@@ -55,6 +55,8 @@ class Objective:
             "dtype": self.maker.dtype,
             "seed": self.maker.seed,
             "sample store": self.sample_store,
+            "columns": list(self.data.columns),
+            "pruning": self.pruning,
             "training data": sha256(self.data.path),
             "test data": sha256(self.test.path),
         }

@@ -1,5 +1,6 @@
 """A study that several processes, on several hosts, may work on, and that survives whatever ends one of them."""
 
+import copy
 import time
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 HEARTBEAT, GRACE = 10, 60  # seconds between a running trial's signs of life; without any for so long it was cut off
-RETRIES = 2  # of a trial that was cut off
+RETRIES = 2  # of a trial whose process was killed, which the trial itself may have caused
 FAILURES = 3  # trials in a row that fail before a process gives up
 _POLL = 2.0  # seconds between looks at the trials of other processes
 _LOCK_TIMEOUT = 120  # seconds that SQLite waits for another process to finish writing
@@ -23,10 +24,31 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 _retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
 
 
+def _queue_killed(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue a trial whose process was killed again, without what it had measured until then."""
+    bare = copy.copy(trial)
+    bare.user_attrs = {}
+    _retry(study, bare)
+
+
+def _queue_interrupted(study: optuna.Study, trial: FrozenTrial) -> None:
+    """As :func:`_queue_killed`, as often as a user likes to stop it: it is no retry."""
+    study.add_trial(
+        optuna.create_trial(
+            state=TrialState.WAITING,
+            params=trial.params,
+            distributions=trial.distributions,
+            system_attrs=trial.system_attrs,
+        )
+    )
+
+
 class SeededTPE(BaseSampler):
     """TPE whose draws for a trial follow from the seed and the trial's number, in whichever process it runs.
 
-    So processes that share a study never draw alike, and a study that was stopped goes on as it would have.
+    So processes that share a study never draw alike, and a study that was stopped between two trials goes on as it
+    would have. One stopped within a trial runs it again with the same values, but under the next number, and every draw
+    from there on is another.
     """
 
     def __init__(self, seed: int):
@@ -76,7 +98,7 @@ def open_study(url: str, name: str, setup: dict[str, Any], pruning: bool, seed: 
     )
     if _SETUP not in study.user_attrs:
         study.set_user_attr(_SETUP, setup)
-    _check_setup(name, study.user_attrs[_SETUP], setup)
+    check_setup(study, setup)
     return study
 
 
@@ -92,7 +114,7 @@ def _storage(url: str) -> RDBStorage:
                 engine_kwargs=engine,
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,
-                heartbeat_stale_trial_callback=_retry,
+                heartbeat_stale_trial_callback=_queue_killed,
             )
         except ImportError as problem:
             raise ImportError(
@@ -105,11 +127,13 @@ def _storage(url: str) -> RDBStorage:
     raise AssertionError("unreachable")
 
 
-def _check_setup(name: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+def check_setup(study: optuna.Study, now: dict[str, Any]) -> None:
+    """Raise ValueError where the study has another setup than ``now``."""
+    before = study.user_attrs[_SETUP]
     for key in before | now:
         if before.get(key) != now.get(key):
             raise ValueError(
-                f"study {name!r} was begun with {key} = {before.get(key)}, not {now.get(key)}; "
+                f"study {study.study_name!r} was begun with {key} = {before.get(key)}, not {now.get(key)}; "
                 "give another --study or another --out"
             )
 
@@ -127,6 +151,7 @@ def completed(study: optuna.Study) -> list[FrozenTrial]:
 
 def work(
     study: optuna.Study,
+    setup: dict[str, Any],
     objective: Callable[[optuna.Trial], float],
     n_trials: int,
     after_trial: Callable[[FrozenTrial, Exception | None], None],
@@ -135,10 +160,11 @@ def work(
     """Run trials until the study has ``n_trials`` that count, whichever process ran them.
 
     A trial of a process that shows no sign of life is put in the queue again, as is one that is interrupted here.
-    after_trial: called with each trial of this process, and with what made it fail, else None. waiting: called with the
-    numbers of the trials that other processes still run, when there is no other left to do.
+    setup: compared with the study's before every trial, since of two processes that begin a study at once the later one
+    decides. after_trial: called with each trial of this process, and with what made it fail, else None. waiting: called
+    with the numbers of the trials that other processes still run, when there is no other left to do.
 
-    Raises the last error after a few trials in a row have failed, and KeyboardInterrupt.
+    Raises the last error after a few trials in a row have failed, ValueError for another setup, and KeyboardInterrupt.
     """
     current: list[int] = []
 
@@ -148,6 +174,7 @@ def work(
 
     failures = 0
     while True:
+        check_setup(study, setup)
         optuna.storages.fail_stale_trials(study)
         count = len(done(study))
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -181,4 +208,4 @@ def _trial(study: optuna.Study, number: int) -> FrozenTrial:
 def _queue_again(study: optuna.Study, numbers: list[int]) -> None:
     for trial in (_trial(study, number) for number in numbers):
         if trial.state == TrialState.FAIL:
-            _retry(study, trial)
+            _queue_interrupted(study, trial)

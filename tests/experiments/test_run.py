@@ -1,6 +1,7 @@
 """``gru4rec PATH``: train, evaluate, save, load."""
 
 import json
+import os
 import re
 
 import polars as pl
@@ -9,7 +10,8 @@ from safetensors.numpy import save_file
 from toy_engine import NAME as TOY
 from toy_engine import GRU4Rec
 
-from experiments import cli
+from experiments import cli, models, options, parameters
+from parity import engines
 
 
 def gru4rec(capsys, *arguments):
@@ -146,6 +148,13 @@ def test_a_diverged_training(capsys, files, tmp_path):
         (["{train}", "-t", "{test}", "--engine", "numpy:ndarray"], "does not follow the protocol"),
         (["{train}", "-l"], "-l without -t"),
         (["{train}", "-l", "-t", "{test}", "-ps", "momentum=1"], "-ps with -l: nothing is trained"),
+        (["{train}", "-l", "-t", "{test}", "--dtype", "float32"], "--dtype with -l: nothing is trained"),
+        (["{train}", "-l", "-t", "{test}", "--seed", "0"], "--seed with -l: nothing is trained"),
+        (["{train}", "-l", "-t", "{test}", "-ss", "0"], "-ss with -l: nothing is trained"),
+        (["{train}", "-s", "{folder}/model", "-m", "20"], "-m without -t: nothing is evaluated"),
+        (["{train}", "-s", "{folder}/model", "-e", "standard"], "-e without -t: nothing is evaluated"),
+        (["{train}", "-s", "{folder}/model", "-o", "{folder}/results.tsv"], "without -t: there is no metric to write"),
+        (["{train}", "-t", "{test}", "--engine", "original", "-ps", "dwell_time=4"], "has no option dwell_time"),
     ],
 )
 def test_bad_input_is_named_before_any_work(capsys, files, tmp_path, arguments, message):
@@ -155,6 +164,62 @@ def test_bad_input_is_named_before_any_work(capsys, files, tmp_path, arguments, 
     assert status == 2
     assert message in problem.replace("\n", " ")
     assert "epoch" not in shown
+
+
+@pytest.mark.parametrize("option", ["-s", "-o"])
+def test_a_folder_without_the_right_to_write_is_named_before_any_work(capsys, files, tmp_path, monkeypatch, option):
+    monkeypatch.setattr(options.os, "access", lambda folder, mode: not (mode & os.W_OK and folder == tmp_path / "shut"))
+    path = tmp_path / "shut" / "results.json"
+    status, shown, problem = gru4rec(
+        capsys, files["train"], "--engine", TOY, "-t", files["test"], option, path, "-ps", "n_epochs=1"
+    )
+    assert status == 2 and f"error: {option}" in problem and "right to write" in problem and "epoch" not in shown
+
+
+def test_a_json_of_losses_needs_no_test_file(capsys, files, tmp_path):
+    out = tmp_path / "results.json"
+    assert gru4rec(capsys, files["train"], "--engine", TOY, "-ps", "n_epochs=1", "-o", out)[0] == 0
+    assert len(json.loads(out.read_text())["epochs"]) == 1
+
+
+SMALL = "layers=4,n_sample=0,n_epochs=1,batch_size=16"
+
+
+def test_a_model_of_original_computes_where_it_is_asked_to(capsys, files, dataset, tmp_path):
+    model, loaded = tmp_path / "model", tmp_path / "loaded.json"
+    gru = engines.named("original").create(parameters.from_text(SMALL), "float32")
+    gru.prepare(dataset.train)
+    gru.save(model)
+    common = (model, "-l", "--engine", "original-jax", "-d", "cpu", "-t", files["test"], "-o", loaded)
+    assert gru4rec(capsys, *common)[0] == 0
+    results = json.loads(loaded.read_text())
+    assert results["engine"] == "original-jax" and "JAX" in results["device"]
+    jax = models.load(engines.named("original-jax"), model)
+    assert jax.backend == "jax" and models.load(engines.named("original"), model).backend == "c"
+    for name, value in gru.get_weights().items():
+        assert (jax.get_weights()[name] == value).all()
+    assert (jax._stream.get_state()[1] == gru._stream.get_state()[1]).all()
+
+
+def test_original_goes_on_with_its_own_sample_store_only(capsys, files, dataset, tmp_path):
+    model = tmp_path / "model"
+    gru = engines.named("original").create(parameters.from_text(SMALL), "float32")
+    gru.prepare(dataset.train, 500)
+    gru.save(model)
+    common = (files["train"], "--engine", "original", "-d", "cpu", "-ps", SMALL, "-s", model, "--resume")
+    status, shown, problem = gru4rec(capsys, *common, "-ss", 400)
+    assert status == 2 and "-ss 400 with --resume" in problem and "-ss 500" in problem and "epoch" not in shown
+    models.check_same_store(model, 500)
+
+
+def test_dwell_time_is_an_option_like_any_other(capsys, files, tmp_path):
+    model, out = tmp_path / "model", tmp_path / "results.json"
+    common = (files["train"], "--engine", "keras", "-d", "cpu", "-ss", 0, "-s", model)
+    assert gru4rec(capsys, *common, "-ps", SMALL + ",dwell_time=3,dwell_weight=0.5", "-o", out)[0] == 0
+    params = json.loads(out.read_text())["params"]
+    assert params["dwell_time"] == 3 and params["dwell_weight"] == 0.5
+    status, _, problem = gru4rec(capsys, *common, "-ps", SMALL, "--resume")
+    assert status == 2 and "was made with dwell_time=3, not 0" in problem
 
 
 def test_files_that_are_no_model(capsys, files, tmp_path):
