@@ -212,14 +212,17 @@ def test_original_goes_on_with_its_own_sample_store_only(capsys, files, dataset,
     models.check_same_store(model, 500)
 
 
-def test_dwell_time_is_an_option_like_any_other(capsys, files, tmp_path):
-    model, out = tmp_path / "model", tmp_path / "results.json"
-    common = (files["train"], "--engine", "keras", "-d", "cpu", "-ss", 0, "-s", model)
-    assert gru4rec(capsys, *common, "-ps", SMALL + ",dwell_time=3,dwell_weight=0.5", "-o", out)[0] == 0
-    params = json.loads(out.read_text())["params"]
-    assert params["dwell_time"] == 3 and params["dwell_weight"] == 0.5
-    status, _, problem = gru4rec(capsys, *common, "-ps", SMALL, "--resume")
-    assert status == 2 and "was made with dwell_time=3, not 0" in problem
+def test_dwell_time_is_an_option_like_any_other(capsys, files, dataset, tmp_path):
+    model = tmp_path / "model"
+    gru = engines.named("keras").create(parameters.from_text(SMALL + ",dwell_time=3,dwell_weight=0.5"), "float32")
+    gru.prepare(dataset.train, 0)
+    gru.save(model)
+    shown = models.options_of(models.load(engines.named("keras"), model))
+    assert shown["dwell_time"] == 3 and shown["dwell_weight"] == 0.5
+    common = (files["train"], "--engine", "keras", "-d", "cpu", "-ss", 0, "-s", model, "--resume")
+    for given, message in (("", "dwell_time=3, not 0"), (",dwell_time=3", "dwell_weight=0.5, not 0.0")):
+        status, _, problem = gru4rec(capsys, *common, "-ps", SMALL + given)
+        assert status == 2 and f"was made with {message}" in problem
 
 
 def test_files_that_are_no_model(capsys, files, tmp_path):

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from toy_engine import NAME as TOY
 from toy_engine import GRU4Rec
 
-from experiments import cli, parameters
+from experiments import cli, options, parameters
 from experiments.tuning import plots, study
 
 SPACE = (
@@ -132,7 +132,43 @@ def test_another_setup_is_another_study(tune):
     assert status == 2 and "'gru4rec' was begun with fixed options = {'n_epochs': 2}, not {'n_epochs': 3}" in problem
     status, _, problem = tune("-nt", 2, "-m", 5)
     assert status == 2 and "was begun with metric = recall@20" in problem
-    assert tune("-nt", 2, "-m", 5, "--study", "other")[0] == 0
+    status, _, problem = tune("-nt", 2, "--no-pruning")
+    assert status == 2 and "was begun with pruning = True, not False" in problem
+
+
+def test_a_study_of_another_name_leaves_the_files_of_the_first_alone(tune, tmp_path):
+    out = tmp_path / "out"
+    assert tune("-nt", 1)[0] == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.name != "study.db"}
+    assert {"best.toml", "trials.tsv"} < before.keys()
+    status, shown, _ = tune("-nt", 2, "-m", 5, "--study", "other")
+    assert status == 0 and str(out / "other" / "best.toml") in shown
+    assert len(trials(out / "other")) == 2 and not (out / "other" / "study.db").exists()
+    assert {name: (out / name).read_bytes() for name in before} == before
+    for name in ("a/b", "..", "", "."):
+        status, _, problem = tune("-nt", 1, "--study", name)
+        assert status == 2 and "a name that a folder can have" in problem
+
+
+def test_a_setup_that_another_process_changes_ends_the_search(tune, tmp_path, monkeypatch):
+    fit, calls = GRU4Rec.fit, []
+
+    @functools.wraps(fit)
+    def overtaken(self, *args, **kwargs):
+        calls.append(self)
+        found = optuna.load_study(study_name="gru4rec", storage=study.sqlite(tmp_path / "out" / "study.db"))
+        found.set_user_attr("setup", found.user_attrs["setup"] | {"seed": 7})
+        fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(GRU4Rec, "fit", overtaken)
+    status, _, problem = tune("-nt", 3)
+    assert status == 2 and "was begun with seed = 7, not 42" in problem and len(calls) == 1
+
+
+def test_an_out_without_the_right_to_write_is_named_before_any_work(tune, tmp_path, monkeypatch):
+    monkeypatch.setattr(options.os, "access", lambda folder, mode: not (mode & os.W_OK and folder == tmp_path / "out"))
+    status, shown, problem = tune("-nt", 1)
+    assert status == 2 and "--out: no file can be made" in problem and not shown
 
 
 def test_an_interrupted_trial_is_run_again(tune, tmp_path, monkeypatch):
@@ -157,6 +193,28 @@ def test_an_interrupted_trial_is_run_again(tune, tmp_path, monkeypatch):
     assert after["recall"][:2].equals(before["recall"][:2])
 
 
+def test_a_trial_is_queued_again_however_often_it_is_interrupted(tune, tmp_path, monkeypatch):
+    fit, rates = GRU4Rec.fit, []
+
+    @functools.wraps(fit)
+    def interrupted(self, *args, on_epoch_end, **kwargs):
+        def stop(epoch, loss):
+            on_epoch_end(epoch, loss)
+            if len(rates) <= study.RETRIES + 2:
+                raise KeyboardInterrupt
+
+        rates.append(self.learning_rate)
+        fit(self, *args, on_epoch_end=stop, **kwargs)
+
+    monkeypatch.setattr(GRU4Rec, "fit", interrupted)
+    for _ in range(study.RETRIES + 2):
+        assert tune("-nt", 1)[0] == 130
+        queued = trials(tmp_path / "out").row(-1, named=True)
+        assert queued["state"] == "WAITING" and queued["recall"] is None and queued["epochs"] is None
+    assert tune("-nt", 1)[0] == 0
+    assert len(set(rates)) == 1 and trials(tmp_path / "out")["state"].to_list()[-1] == "COMPLETE"
+
+
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_trial_without_a_sign_of_life_is_run_again(tune, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "GRACE", 1)
@@ -168,9 +226,10 @@ def test_a_trial_without_a_sign_of_life_is_run_again(tune, tmp_path, monkeypatch
         trial = dead.ask()
     trial.suggest_float("learning_rate", 0.1, 0.9, step=0.1)
     trial.suggest_float("momentum", 0.0, 0.5)
+    trial.set_user_attr("diverged", True)
     dead._storage.record_heartbeat(trial._trial_id)
     status, shown, _ = tune("-nt", 2)
-    assert status == 0
+    assert status == 0 and "diverged" not in shown
     after = trials(tmp_path / "out")
     assert after["state"].to_list() == ["COMPLETE", "FAIL", "COMPLETE"]
     assert after["learning_rate"][2] == after["learning_rate"][1]
@@ -256,7 +315,7 @@ def process(files, space, out, *arguments, seconds=0.2):
     )
 
 
-def check_shared(files, space, folder, *arguments):
+def check_shared(files, space, folder, *arguments, inner="."):
     """Two processes that start at once make one study of exactly the trials asked for, and both know all of them."""
     both = [process(files, space, folder / str(n), "-nt", 8, *arguments) for n in (1, 2)]
     shown = [each.communicate(timeout=120)[0] for each in both]
@@ -264,9 +323,10 @@ def check_shared(files, space, folder, *arguments):
     own = [set(re.findall(r"^trial (\d+):", text, re.MULTILINE)) for text in shown]
     assert own[0] | own[1] == set(map(str, range(8))) and not own[0] & own[1]
     assert all(own)
-    tables = [trials(folder / str(n)) for n in (1, 2)]
+    outs = [folder / str(n) / inner for n in (1, 2)]
+    tables = [trials(out) for out in outs]
     assert tables[0].equals(tables[1]) and tables[0]["state"].to_list() == ["COMPLETE"] * 8
-    assert (folder / "1" / "best.toml").read_text() == (folder / "2" / "best.toml").read_text()
+    assert (outs[0] / "best.toml").read_text() == (outs[1] / "best.toml").read_text()
 
 
 @pytest.mark.slow
@@ -278,7 +338,7 @@ def test_two_processes_on_one_sqlite_study(files, space, tmp_path):
 @pytest.mark.skipif("GRU4REC_POSTGRESQL" not in os.environ, reason="GRU4REC_POSTGRESQL names no PostgreSQL database")
 def test_two_processes_on_one_postgresql_study(files, space, tmp_path):
     name = f"test-{os.getpid()}-{time.time()}"
-    check_shared(files, space, tmp_path, "--storage", os.environ["GRU4REC_POSTGRESQL"], "--study", name)
+    check_shared(files, space, tmp_path, "--storage", os.environ["GRU4REC_POSTGRESQL"], "--study", name, inner=name)
 
 
 @pytest.mark.slow
