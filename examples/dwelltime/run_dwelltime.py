@@ -43,8 +43,10 @@ FIRST_SEED = 42
 AUGMENTED, ONLINE, WEIGHTED = "augmented", "online", "weighted"
 VARIANTS = (PLAIN, AUGMENTED, ONLINE, WEIGHTED)
 DEFAULT_VARIANTS = VARIANTS[:3]
+KERAS_ONLY = (ONLINE, WEIGHTED)
 BUCKETS = 12  # the last begins at 2^11 - 1 s, half an hour
 WEIGHT = 1.0
+OF_ONE = {"threshold": AUGMENTED, "most": AUGMENTED, "buckets": ONLINE, "weight": WEIGHTED}
 OF_VARIANTS = {"seed": "--seeds", "dwell_time": "--variants and --buckets", "dwell_weight": "--variants and --weight"}
 
 
@@ -79,9 +81,7 @@ def parser() -> argparse.ArgumentParser:
     source = parser.add_argument_group("data (default: embedded synthetic data)")
     source.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
     source.add_argument("--test", type=Path, metavar="FILE", help="a prepared test file, with --train")
-    source.add_argument(
-        "--threshold", type=float, default=THRESHOLD, metavar="SECONDS", help="of augmentation (default: %(default)g)"
-    )
+    source.add_argument("--threshold", type=float, metavar="SECONDS", help=f"of augmentation (default: {THRESHOLD:g})")
     source.add_argument("--most", type=int, metavar="N", help="an event stands N times at most (default: no limit)")
 
     model = parser.add_argument_group("models")
@@ -92,10 +92,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"{', '.join(VARIANTS)} (default: {' '.join(DEFAULT_VARIANTS)}); {ONLINE} and {WEIGHTED} need keras",
     )
-    model.add_argument("--buckets", type=int, default=BUCKETS, metavar="N", help=f"of {ONLINE} (default: %(default)s)")
-    model.add_argument(
-        "--weight", type=float, default=WEIGHT, metavar="W", help=f"of {WEIGHTED} (default: %(default)g)"
-    )
+    model.add_argument("--buckets", type=int, metavar="N", help=f"of {ONLINE} (default: {BUCKETS})")
+    model.add_argument("--weight", type=float, metavar="W", help=f"of {WEIGHTED} (default: {WEIGHT:g})")
     model.add_argument("--seeds", type=int, default=3, metavar="N", help=f"from {FIRST_SEED} on (default: %(default)s)")
     model.add_argument(
         "--config",
@@ -132,13 +130,30 @@ def check(options: argparse.Namespace, overrides: dict[str, str]) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name} {value}: at least 1 is needed")
-    if not options.weight > 0:
+    if options.weight is not None and not options.weight > 0:
         raise ValueError(f"--weight {options.weight:g}: a number above 0 is needed")
-    dwell.check(options.threshold, options.most)
+    dwell.check(THRESHOLD if options.threshold is None else options.threshold, options.most)
+    for name, variant in OF_ONE.items():
+        if getattr(options, name) is not None and variant not in variants(options):
+            raise ValueError(f"--{name} concerns the variant {variant}, and {', '.join(variants(options))} are run")
     for name in overrides.keys() & OF_VARIANTS.keys():
         raise ValueError(f"--set {name}: it differs between the runs, see {OF_VARIANTS[name]}")
     for path in filter(None, (options.train, options.test)):
         path.open("rb").close()
+
+
+def variants(options: argparse.Namespace) -> list[str]:
+    """Those asked for, each once, else those by default that the engine has."""
+    if options.variants:
+        return list(dict.fromkeys(options.variants))
+    return [name for name in DEFAULT_VARIANTS if options.engine != "original" or name not in KERAS_ONLY]
+
+
+def fill_in(options: argparse.Namespace) -> argparse.Namespace:
+    """A copy with the defaults of the options that belong to one variant each."""
+    defaults = {"threshold": THRESHOLD, "buckets": BUCKETS, "weight": WEIGHT}
+    missing = {name: value for name, value in defaults.items() if getattr(options, name) is None}
+    return argparse.Namespace(**vars(options) | missing)
 
 
 def plan_trials(options: argparse.Namespace, overrides: dict[str, str]) -> list[Trial]:
@@ -153,11 +168,9 @@ def plan_trials(options: argparse.Namespace, overrides: dict[str, str]) -> list[
     of_data = {AUGMENTED: {"threshold": options.threshold, "most": options.most}}
     n_epochs = options.epochs or (EMBEDDED_EPOCHS if embedded else None)
     trials = []
-    for variant in dict.fromkeys(options.variants or DEFAULT_VARIANTS):
+    for variant in variants(options):
         if variant in own and options.engine == "original":
-            if options.variants:
-                raise ValueError(f"--variants {variant}: the keras engine alone has it; --engine original is asked for")
-            continue
+            raise ValueError(f"--variants {variant}: the keras engine alone has it; --engine original is asked for")
         engine = "keras" if variant in own else options.engine
         changed = {name: params | own.get(variant, {}) for name, params in configs.items()}
         for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
@@ -194,6 +207,7 @@ def describe_data(data: Dataset) -> dict[str, Any]:
 def run(options: argparse.Namespace, arguments: list[str], console: Console) -> None:
     overrides = parse_overrides(options.set)
     check(options, overrides)
+    options = fill_in(options)
     trials = plan_trials(options, overrides)
     with console.status("reading the data"):
         plain, train_file, test_file = load_data(options, column_names(overrides))
