@@ -160,7 +160,7 @@ def work(
     """Run trials until the study has ``n_trials`` that count, whichever process ran them.
 
     A trial of a process that shows no sign of life is put in the queue again, as is one that is interrupted here.
-    setup: compared with the study's before every trial, since of two processes that begin a study at once the later one
+    setup: compared with the study's around every trial, since of two processes that begin a study at once the later one
     decides. after_trial: called with each trial of this process, and with what made it fail, else None. waiting: called
     with the numbers of the trials that other processes still run, when there is no other left to do.
 
@@ -170,7 +170,10 @@ def work(
 
     def watched(trial: optuna.Trial) -> float:
         current[:] = [trial.number]
-        return objective(trial)
+        try:
+            return objective(trial)
+        finally:  # a trial that began before another process decided fails, and does not count
+            check_setup(study, setup)
 
     failures = 0
     while True:

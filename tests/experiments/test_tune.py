@@ -163,6 +163,7 @@ def test_a_setup_that_another_process_changes_ends_the_search(tune, tmp_path, mo
     monkeypatch.setattr(GRU4Rec, "fit", overtaken)
     status, _, problem = tune("-nt", 3)
     assert status == 2 and "was begun with seed = 7, not 42" in problem and len(calls) == 1
+    assert trials(tmp_path / "out")["state"].to_list() == ["FAIL"]
 
 
 def test_an_out_without_the_right_to_write_is_named_before_any_work(tune, tmp_path, monkeypatch):
