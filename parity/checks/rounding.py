@@ -56,7 +56,7 @@ class Rounding:
         """
         gradients = record.gradients.values()
         norm = np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in gradients))
-        return float(norm * max(np.finfo(g.dtype).eps for g in gradients)) / self.tolerance
+        return max(float(norm * max(np.finfo(g.dtype).eps for g in gradients)) / self.tolerance, TINY)
 
     def _exact_step(self, record: Record) -> tuple[Mapping, Mapping, Mapping]:
         set_state(self.exact, record.before)

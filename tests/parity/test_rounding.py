@@ -65,3 +65,12 @@ def test_a_gradient_below_one_rounding_of_all_has_no_digits_to_compare():
     assert status(Wrz0=wanted["Wrz0"] + 5e-16) == "held"
     assert status(Wrz0=wanted["Wrz0"] + 5e-15) == "failed"
     assert status(Wh0=wanted["Wh0"] * (1 + 1e-9)) == "failed"
+
+
+def test_gradients_that_are_all_zero_are_compared():
+    step = record(0, 0, 0)._replace(gradients={"Wh0": np.zeros(2)})
+    for found, status in ((0.0, "held"), (1e-20, "failed")):
+        checks = Checks()
+        tiny = Rounding(1e-10).tiny(step)
+        checks["gradients"].close_all({"Wh0": np.full(2, found)}, step.gradients, 1e-10, tiny=tiny)
+        assert checks["gradients"].status == status
