@@ -40,7 +40,7 @@ class Error(NamedTuple):
     absolute: float
 
 
-def error(found: Any, wanted: Any, tiny: float = TINY) -> Error:
+def error(found: Any, wanted: Any) -> Error:
     """The :class:`Error` of ``found`` against ``wanted``, computed in float64."""
     a, b = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
     if a.shape != b.shape:
@@ -51,7 +51,7 @@ def error(found: Any, wanted: Any, tiny: float = TINY) -> Error:
     if not np.isfinite(difference).all():
         return Error(math.inf, math.inf)
     norm = np.linalg.norm(b[np.isfinite(b)]) if b.size else 0.0
-    return Error(float(np.linalg.norm(difference) / max(norm, tiny)), float(np.abs(difference).max(initial=0.0)))
+    return Error(float(np.linalg.norm(difference) / max(norm, TINY)), float(np.abs(difference).max(initial=0.0)))
 
 
 def mismatch(found: Any, wanted: Any) -> Error:
@@ -115,11 +115,9 @@ class Check:
             return "failed"
         return "held" if self.compared else "not covered"
 
-    def close(
-        self, tensor: str, found: Any, wanted: Any, tolerance: float, step: int | None = None, tiny: float = TINY
-    ) -> None:
+    def close(self, tensor: str, found: Any, wanted: Any, tolerance: float, step: int | None = None) -> None:
         """Compare floats."""
-        self._take(Comparison(tensor, step, error(found, wanted, tiny), tolerance))
+        self._take(Comparison(tensor, step, error(found, wanted), tolerance))
 
     def within(self, tensor: str, found: float, wanted: float, tolerance: float, step: int | None = None) -> None:
         """Compare two figures by their plain difference."""
@@ -134,21 +132,16 @@ class Check:
         self,
         found: Mapping[str, Any],
         wanted: Mapping[str, Any],
-        tolerance: float | Mapping[str, float],
+        tolerance: float,
         step: int | None = None,
         prefix: str = "",
-        tiny: float = TINY,
     ) -> None:
-        """Compare tensors by name; one that is missing on either side counts as an infinite error.
-
-        tolerance: one for all, or by name.
-        """
+        """Compare tensors by name; one that is missing on either side counts as an infinite error."""
         for name in {**wanted, **found}:
             if name not in found or name not in wanted:
-                self._take(Comparison(f"{prefix}{name} (missing)", step, Error(math.inf, math.inf), 0.0))
+                self._take(Comparison(f"{prefix}{name} (missing)", step, Error(math.inf, math.inf), tolerance))
             else:
-                bound = tolerance[name] if isinstance(tolerance, Mapping) else tolerance
-                self.close(f"{prefix}{name}", found[name], wanted[name], bound, step, tiny)
+                self.close(f"{prefix}{name}", found[name], wanted[name], tolerance, step)
 
     def _take(self, comparison: Comparison) -> None:
         self.compared += 1

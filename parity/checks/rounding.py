@@ -1,65 +1,35 @@
-"""How exact a comparison of steps can be: what rounding alone does to the reference.
-
-In float32 the reference itself is some way from the exact result: a cost that nearly cancels leaves few digits to its
-gradient. How far is measured, by the same steps of the reference in float64, and a candidate may be some times as far.
-"""
-
-from typing import Mapping, NamedTuple
-
-import numpy as np
+"""What rounding alone does to the reference: a figure to read a failed float32 comparison by. It widens no bound."""
 
 from parity.engine import Engine
-from parity.measure import TINY, error
+from parity.measure import Check, Checks
 from parity.walk import Record, set_state
 
-TIMES = 4  # the reference's own rounding that a candidate may be away from it
-MOST = 1e-2  # a bound that is never passed, whatever the reference's own rounding: beyond it nothing is compared
 
+class OwnRounding:
+    """The largest distance of the reference's steps from the same steps of ``exact``, the reference in float64."""
 
-class Tolerances(NamedTuple):
-    """Relative errors by name."""
+    def __init__(self, exact: Engine):
+        self.exact = exact
+        self._found = {"gradients": Check("gradients"), "update": Check("update")}
 
-    gradients: dict[str, float]
-    weights: dict[str, float]
-    optimizer: dict[str, float]
-
-
-class Rounding:
-    """Tolerances of a walk's steps.
-
-    ``tolerance`` for every tensor, or :data:`TIMES` the largest distance of the reference from ``exact`` that this
-    tensor has had up to the step, where that is more, and at most :data:`MOST`. exact: the reference in a longer float
-    type; None for no such allowance.
-    """
-
-    def __init__(self, tolerance: float, exact: Engine | None = None):
-        self.tolerance, self.exact = tolerance, exact
-        self._largest = Tolerances({}, {}, {})
-
-    def of(self, record: Record) -> Tolerances:
-        """The tolerances of the next step, which ``record`` holds."""
-        wanted = Tolerances(record.gradients, record.after.weights, record.after.optimizer)
-        if self.exact is None:
-            return Tolerances(*(dict.fromkeys(tensors, self.tolerance) for tensors in wanted))
-        tinies = (self.tiny(record), TINY, TINY)
-        for largest, tensors, right, tiny in zip(self._largest, wanted, self._exact_step(record), tinies):
-            for name, tensor in tensors.items():
-                away = error(tensor, right[name], tiny).relative
-                largest[name] = min(max(largest.get(name, self.tolerance), TIMES * away), MOST)
-        return self._largest
-
-    def tiny(self, record: Record) -> float:
-        """The norm below which a gradient of the step has no digits of its own.
-
-        A saturated gate's own gradient can be 1e-13 of the others. It then is the difference of two numbers that are
-        equal but for their last bit: one rounding of the norm of all gradients is always granted.
-        """
-        gradients = record.gradients.values()
-        norm = np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in gradients))
-        return max(float(norm * max(np.finfo(g.dtype).eps for g in gradients)) / self.tolerance, TINY)
-
-    def _exact_step(self, record: Record) -> tuple[Mapping, Mapping, Mapping]:
+    def see(self, record: Record) -> None:
+        """Do the step of ``record`` from the same state in ``exact``, and compare."""
         set_state(self.exact, record.before)
         X, Y, R, _ = record.batch
         _, gradients = self.exact.train_step(X, Y, R, masks=record.masks, gradients=True)
-        return gradients, self.exact.get_weights(), self.exact.get_optimizer_state()
+        for name, found, wanted in (
+            ("gradients", record.gradients, gradients),
+            ("update", record.after.weights, self.exact.get_weights()),
+            ("update", record.after.optimizer, self.exact.get_optimizer_state()),
+        ):
+            self._found[name].close_all(found, wanted, 0.0, record.number)
+
+    def note(self, checks: Checks) -> None:
+        """Say in a note of each check how far the reference was away, and where."""
+        for name, found in self._found.items():
+            largest = max(found.by_tensor.values(), key=lambda c: c.error.relative, default=None)
+            if largest is not None:
+                checks[name].notes.append(
+                    f"{name}: the reference itself is up to {largest.error.relative:.1e} from its own step in float64 "
+                    f"({largest.where})"
+                )

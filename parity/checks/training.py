@@ -1,24 +1,23 @@
 """Full runs by ``fit`` from one seed: losses by epoch, and the final Recall@N and MRR@N.
 
 Runs of one program on two compilers part after some dozen steps (chaos, not error), and are then two draws of the same
-training. How far apart such draws are is not guessed: the reference is run again from learning rates that are one or
-two units of float32's last place away, and the candidate has to lie where another such run would.
+training. Whether a setting is tame enough to be judged is measured: the reference is run again from learning rates one
+or two units of float32's last place away. A figure by which these runs miss the bound among themselves says nothing
+about a candidate: it is not covered, and never held.
 """
 
 from typing import NamedTuple, Sequence
 
 import numpy as np
-from scipy import stats
 
 from parity.checks.ranking import CUT_OFFS
 from parity.engine import Engine
 from parity.engines import EngineSpec
-from parity.measure import Checks
+from parity.measure import Check, Checks
 from parity.scenario import Scenario
 
 LOSS_TOLERANCE = 0.02  # relative
 STANDARD_ERRORS = 3  # of the difference of two shares of that many test events
-CONFIDENCE = 0.999  # that a run of the reference, moved by rounding, lies within the bound
 RERUNS = 4
 
 
@@ -62,7 +61,7 @@ def check_training(
     weights_tolerance: float | None = None,
     reruns: Sequence[Training] = (),
 ) -> None:
-    """Losses and metrics within the tolerances above, or, where it is wider, within the range of ``reruns``.
+    """Losses and metrics within the tolerances above, where the reference's own ``reruns`` are within them.
 
     Within ``weights_tolerance``, if given, the last weights too.
     """
@@ -71,22 +70,23 @@ def check_training(
         check.equal("number of epochs", len(found.losses), len(wanted.losses))
         return
     for epoch, losses in enumerate(zip(*(run.losses for run in runs), strict=True)):
-        centre, reach = _range(losses)
-        bound = max(LOSS_TOLERANCE * abs(centre), reach)
-        check.within(f"loss of epoch {epoch + 1}", found.losses[epoch], centre, bound)
+        _judge(check, f"loss of epoch {epoch + 1}", found.losses[epoch], losses, LOSS_TOLERANCE * abs(losses[0]))
     for at, what in enumerate(("Recall@20", "MRR@20")):
-        centre, reach = _range([run.metrics[20][at] for run in runs])
+        shares = [run.metrics[20][at] for run in runs]
         # the variance of a reciprocal rank within [0, 1] is at most that of a share of the same mean
-        error = np.sqrt(2 * max(centre * (1 - centre), 1 / wanted.events) / wanted.events)
-        check.within(what, found.metrics[20][at], centre, float(max(STANDARD_ERRORS * error, reach)))
+        error = np.sqrt(2 * max(shares[0] * (1 - shares[0]), 1 / wanted.events) / wanted.events)
+        _judge(check, what, found.metrics[20][at], shares, float(STANDARD_ERRORS * error))
     if weights_tolerance is not None:
         check.close_all(found.weights, wanted.weights, weights_tolerance, prefix="final ")
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the prediction interval for one further draw (Student's t); 0 for a single value."""
-    count = len(values)
-    if count == 1:
-        return values[0], 0.0
-    t = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)
-    return float(np.mean(values)), float(t * np.std(values, ddof=1) * np.sqrt(1 + 1 / count))
+def _judge(check: Check, what: str, found: float, reference: Sequence[float], bound: float) -> None:
+    """Compare a figure with the first of ``reference``, unless the runs of the reference are further apart."""
+    low, high = min(reference), max(reference)
+    if high - low > bound:
+        check.not_covered.append(
+            f"{what}: chaotic here, the reference's own runs reach from {low:.4g} to {high:.4g}, past the bound of "
+            f"{bound:.2g}"
+        )
+    else:
+        check.within(what, found, reference[0], bound)

@@ -178,7 +178,7 @@ def _training(comparison) -> str:
     head = f'<thead><tr><th>engine</th>{head}<th class="n">loss by epoch</th></tr></thead>'
     note = (
         "<p>Runs that are called again start from a learning rate some 1e-7 away: they show how far apart two correct "
-        "runs may be, and the bound of the check training is the range in which one more of them would lie.</p>"
+        "runs may be. A figure in which they are further apart than the bound of the check training is not judged.</p>"
         if again
         else ""
     )
