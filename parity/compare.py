@@ -1,24 +1,29 @@
 """Two engines beside each other on one scenario: every check that the asked modes cover."""
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Callable
+from typing import Callable, Iterator
 
 from parity import engines
-from parity.checks.data import check_batches, check_initial_weights, check_items, start_of
+from parity.bounds import forced
+from parity.checks import fit
+from parity.checks.data import NAMES as DATA
+from parity.checks.data import check_start
 from parity.checks.dropout import check_dropout, masks_of, rows_to_draw
 from parity.checks.ranking import check_ranking, expected_ranking, level_items
-from parity.checks.steps import NAMES, checked_steps
-from parity.checks.training import Training, check_training, rerun, train
-from parity.checks.trajectory import check_trajectory
+from parity.checks.steps import NAMES as FORCED
+from parity.checks.steps import checked_steps
+from parity.checks.trajectory import Spread, check_trajectory
 from parity.checks.transfer import check_transfer
 from parity.engines import EngineSpec
-from parity.measure import CHECKS, FORCED, Checks
+from parity.measure import CHECKS, Checks
+from parity.protocol import Engine
+from parity.scale import Conditioning
 from parity.scenario import Scenario
-from parity.walk import walk
+from parity.walk import Record, walk
 
 MODES = ("teacher-forced", "free-running")
+MADE = tuple(name for name in CHECKS if name != "training")  # which has a command of its own
 
 
 @dataclass
@@ -32,8 +37,6 @@ class Result:
     steps: int
     checks: Checks = field(default_factory=Checks)
     curves: dict[str, list[float]] = field(default_factory=dict)  # costs and weights' error by step, free-running
-    training: dict[str, Training] = field(default_factory=dict)  # by engine
-    reruns: list[Training] = field(default_factory=list)  # of the reference, from learning rates one rounding away
     devices: dict[str, str] = field(default_factory=dict)  # by engine
 
 
@@ -43,51 +46,83 @@ def compare(
     candidate: EngineSpec,
     modes: tuple[str, ...] = MODES,
     steps: int = 30,
-    epochs: int = 0,
-    reruns: int = 0,
     tell: Callable[[str], None] = lambda what: None,
 ) -> Result:
-    """Run every check of ``candidate`` against ``reference``.
+    """Run every check of ``candidate`` against ``reference``, and of the program that ``reference`` fits with.
 
-    steps: training steps compared. epochs: of the full runs; 0 leaves the check ``training`` out. reruns: further full
-    runs of the reference. tell: told what goes on.
+    Args:
+        scenario: options, data, dtype, seeds. reference, candidate: the engines.
+        modes: of :data:`MODES`; the checks of one that is left out are not covered.
+        steps: training steps compared. tell: told what goes on.
+
+    Raises:
+        ValueError: the two are one and the same engine, which agrees with itself.
     """
+    if reference.name == candidate.name:
+        raise ValueError(f"--engine {reference.name} twice: two engines are accepted, one agrees with itself")
     result = Result(scenario, reference.name, candidate.name, modes, steps)
     checks = result.checks
-    for name in CHECKS:
+    for name in MADE:
         checks[name]  # a check that nothing fills is reported as not covered
     tell("batches, samples, initial weights")
-    checks.attempt(("batches", "negatives", "initial-weights"), _data, scenario, reference, candidate)
-    if not scenario.params.get("n_sample", 2048):
-        checks["negatives"].not_covered.append("n_sample=0: no negatives are drawn")
+    checks.attempt(DATA, data_checks, scenario, reference, candidate)
     tell("dropout masks")
     checks.attempt(["dropout"], _dropout, scenario, reference, candidate)
     tell("training steps")
-    stepwise = (NAMES if MODES[0] in modes else ()) + (("trajectory",) if MODES[1] in modes else ())
-    pair = checks.attempt(stepwise, _steps, result, reference, candidate)
-    for mode, names in zip(MODES, (NAMES, ("trajectory",))):
+    pair = Pair(scenario, reference, candidate)
+    checks.attempt(FORCED if MODES[0] in modes else (), forced_checks, pair, steps)
+    checks.attempt(["trajectory"] if MODES[1] in modes else (), _free, result, pair)
+    for mode, names in zip(MODES, (FORCED, ("trajectory",))):
         for name in names if mode not in modes else ():
             checks[name].not_covered.append(f"no {mode} run was asked for")
-    if pair:
-        tell("ranks and metrics")
-        checks.attempt(("ranks", "metrics"), _ranking, scenario, (reference, candidate), pair)
-        tell("saved weights")
-        checks.attempt(["weights-transfer"], _transfer, scenario, result, pair)
-        result.devices = {spec.name: engines.device_of(engine) for spec, engine in zip((reference, candidate), pair)}
-    if epochs:
-        tell("full runs")
-        checks.attempt(["training"], _training, result, (reference, candidate), epochs, reruns)
-    else:
-        checks["training"].not_covered.append("no full run was asked for (--epochs)")
+    tell("fit")
+    checks.attempt(["fit"], fit_checks, fit.scenario_of(scenario), reference, candidate)
+    tell("ranks and metrics")
+    checks.attempt(["ranks", "metrics"], _ranking, scenario, pair)
+    tell("saved weights")
+    checks.attempt(["weights-transfer"], _transfer, scenario, pair)
+    result.devices = {spec.name: engines.device_of(pair.engine(spec)) for spec in (reference, candidate) if pair.made(spec)}
     return result
 
 
-def _data(checks: Checks, scenario: Scenario, reference: EngineSpec, candidate: EngineSpec) -> None:
-    wanted, found = scenario.prepare(reference), scenario.prepare(candidate)
-    start = start_of(wanted)
-    check_items(checks, start, start_of(found))
-    check_initial_weights(checks, start, start_of(found))
-    check_batches(checks, wanted.batches(), found.batches())
+class Pair:
+    """The engines of a comparison, each made when it is first needed.
+
+    ``exact`` is the reference in float64, from which all that is expected comes; in a float64 scenario it is the
+    reference itself. ``shadow`` is another one, on which scales are measured, ``coarse`` one in float32, for them too.
+    """
+
+    def __init__(self, scenario: Scenario, reference: EngineSpec, candidate: EngineSpec):
+        self.scenario, self.reference, self.candidate = scenario, reference, candidate
+        self._engines: dict[tuple[str, str], Engine] = {}
+
+    def engine(self, spec: EngineSpec, role: str = "") -> Engine:
+        """The engine of a role: in the scenario's dtype, or ``exact``, ``shadow`` (float64) or ``coarse`` (float32)."""
+        if (spec.name, role) not in self._engines:
+            dtype = {"": self.scenario.dtype, "coarse": "float32"}.get(role, "float64")
+            self._engines[spec.name, role] = replace(self.scenario, dtype=dtype).prepare(spec)
+        return self._engines[spec.name, role]
+
+    def made(self, spec: EngineSpec) -> bool:
+        return (spec.name, "") in self._engines
+
+    def shadow(self) -> Engine:
+        return self.engine(self.reference, "shadow")
+
+    def coarse(self) -> Engine | None:
+        return self.engine(self.reference, "coarse") if self.scenario.dtype == "float64" else None
+
+    def records(self, steps: int | None, scores: bool) -> Iterator[Record]:
+        """The reference's own training in float64, from the weights that its engine of the scenario's type starts at."""
+        s, exact = self.scenario, self.engine(self.reference, "exact")
+        exact.prepare(s.dataset.train, s.store)
+        if s.dtype != "float64":
+            exact.set_weights(s.prepare(self.reference).get_weights())
+        yield from islice(walk(exact, s.params, s.params.get("n_epochs", 10), scores, s.dtype), steps)
+
+
+def data_checks(checks: Checks, scenario: Scenario, reference: EngineSpec, candidate: EngineSpec) -> None:
+    check_start(checks, scenario, scenario.create(reference), scenario.create(candidate))
 
 
 def _dropout(checks: Checks, scenario: Scenario, reference: EngineSpec, candidate: EngineSpec) -> None:
@@ -95,37 +130,51 @@ def _dropout(checks: Checks, scenario: Scenario, reference: EngineSpec, candidat
     check_dropout(checks, masks_of(scenario.prepare(reference), rows), scenario.prepare(candidate))
 
 
-def _steps(checks: Checks, result: Result, reference: EngineSpec, candidate: EngineSpec):
-    """One run of the reference; a candidate that is set to its state at every step, another that runs on by itself."""
-    s = result.scenario
-    first, forced = s.prepare(reference), s.prepare(candidate)
-    records = islice(walk(first, s.params, epochs=s.params.get("n_epochs", 10)), result.steps)
-    if MODES[0] in result.modes:
-        records = checked_steps(checks, records, forced, FORCED[s.dtype], s.exact(reference))
-    if MODES[1] in result.modes:
-        free = walk(s.prepare(candidate), s.params, epochs=s.params.get("n_epochs", 10), scores=False)
-        result.curves = check_trajectory(checks, records, free, s.dtype)
-    deque(records, 0)  # runs what is left, which without a free run is all
-    return first, forced
+def forced_checks(checks: Checks, pair: Pair, steps: int | None = None) -> None:
+    """Both engines are set to each state of the reference's float64 run; in float64 that is the reference's own."""
+    s, own = pair.scenario, [pair.reference.name] if pair.scenario.dtype == "float64" else []
+    forced_along = {spec.name: pair.engine(spec) for spec in (pair.candidate, pair.reference)}
+    for _ in checked_steps(
+        checks, pair.records(steps, True), forced_along, forced(s.dtype), Conditioning(pair.shadow(), pair.coarse()).of, own
+    ):
+        pass
 
 
-def _ranking(checks: Checks, scenario: Scenario, specs, pair) -> None:
-    first = pair[0]
-    first.set_weights(level_items(first.get_weights()))
-    wanted = expected_ranking(first, scenario.params, scenario.dataset.test, scenario.dtype)
-    for spec, engine in zip(specs, pair):
-        check_ranking(checks, wanted, engine, spec.evaluation, scenario.dataset.test, f"{spec.name}: ")
+def _free(checks: Checks, result: Result, pair: Pair) -> None:
+    s = pair.scenario
+    engine = pair.engine(pair.candidate)
+    engine.prepare(s.dataset.train, s.store)
+    result.curves = check_trajectory(
+        checks,
+        pair.records(result.steps, False),
+        engine,
+        s.params,
+        s.params.get("n_epochs", 10),
+        s.dtype,
+        Spread(pair.shadow(), pair.coarse(), s.dtype).after,
+    )
 
 
-def _transfer(checks: Checks, scenario: Scenario, result: Result, pair) -> None:
-    names = result.reference, result.candidate
-    for a, b in ((0, 1), (1, 0)):
-        check_transfer(checks, pair[a], pair[b], FORCED[scenario.dtype], f"{names[a]} to {names[b]}")
+def fit_checks(checks: Checks, short: Scenario, reference: EngineSpec, candidate: EngineSpec) -> None:
+    """``fit`` of both engines on the scenario of :func:`parity.checks.fit.scenario_of`."""
+    wanted = fit.expected(checks["fit"], short, reference)
+    if wanted:
+        for spec in (reference, candidate):
+            fit.check_fit(checks, wanted, short, spec, spec.name)
 
 
-def _training(checks: Checks, result: Result, specs, epochs: int, reruns: int) -> None:
-    scenario = result.scenario.with_params(n_epochs=epochs)
-    for spec in specs:
-        result.training[spec.name] = train(spec, scenario)
-    result.reruns = rerun(specs[0], scenario, reruns)
-    check_training(checks, *(result.training[spec.name] for spec in specs), reruns=result.reruns)
+def _ranking(checks: Checks, scenario: Scenario, pair: Pair) -> None:
+    """From the weights that the training steps have left in the reference, both engines."""
+    first = pair.engine(pair.reference)
+    wanted = expected_ranking(
+        level_items(first.get_weights()), first.itemidmap.index, scenario.params, scenario.dataset.test, scenario.dtype
+    )
+    for spec in (pair.reference, pair.candidate):
+        check_ranking(checks, wanted, pair.engine(spec), spec.evaluation, scenario.dataset.test, f"{spec.name}: ")
+
+
+def _transfer(checks: Checks, scenario: Scenario, pair: Pair) -> None:
+    specs = (pair.reference, pair.candidate)
+    for a, b in (specs, specs[::-1]):
+        way = f"{a.name} to {b.name}"
+        check_transfer(checks, pair.engine(a), pair.engine(b), forced(scenario.dtype), way)

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, Iterator
 
-from parity.engine import Engine
+from parity.protocol import Engine
 
 log = logging.getLogger(__name__)
 

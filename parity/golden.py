@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from parity.engine import Engine
+from parity.protocol import Engine
 from parity.engines import EngineSpec
 from parity.measure import Checks
 from parity.walk import lanes_in_step

@@ -5,12 +5,13 @@ from functools import lru_cache
 from typing import Any
 
 from parity import data, pairwise
-from parity.checks.data import check_batches, check_initial_weights, check_items, start_of
-from parity.checks.steps import NAMES, check_steps
+from parity.checks.data import NAMES as DATA
+from parity.checks.fit import scenario_of
+from parity.checks.steps import NAMES as FORCED
+from parity.compare import Pair, data_checks, fit_checks, forced_checks
 from parity.engines import EngineSpec
-from parity.measure import FORCED, Checks
+from parity.measure import Checks
 from parity.scenario import Scenario
-from parity.walk import walk
 
 # Options that belong together are one factor, so that a value is always a setting that means something.
 FACTORS: dict[str, list] = {
@@ -89,20 +90,9 @@ class Tried:
 
 
 def try_config(config: dict[str, Any], reference: EngineSpec, candidate: EngineSpec, dtype: str = "float64") -> Tried:
-    """Data checks, then every step of an epoch teacher-forced, to the last, which has lost most of its lanes."""
+    """Data checks; every step of an epoch teacher-forced, to the last, which has lost most of its lanes; ``fit``."""
     checks, scenario = Checks(), Scenario("matrix", params_of(config), dataset(), dtype)
-
-    def start(checks: Checks):
-        first, other = scenario.prepare(reference), scenario.prepare(candidate)
-        wanted = start_of(first)
-        check_items(checks, wanted, start_of(other))
-        check_initial_weights(checks, wanted, start_of(other))
-        check_batches(checks, first.batches(), other.batches())
-
-    def steps(checks: Checks):
-        records = walk(scenario.prepare(reference), scenario.params)
-        check_steps(checks, records, scenario.prepare(candidate), FORCED[dtype], scenario.exact(reference))
-
-    checks.attempt(("batches", "negatives", "initial-weights"), start)
-    checks.attempt(NAMES, steps)
+    checks.attempt(DATA, data_checks, scenario, reference, candidate)
+    checks.attempt(FORCED, forced_checks, Pair(scenario, reference, candidate))
+    checks.attempt(["fit"], fit_checks, scenario_of(scenario), reference, candidate)
     return Tried(config, checks)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.data import Dataset
-from parity.engine import Engine
+from parity.protocol import Engine
 from parity.engines import EngineSpec
 
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity.engine import Engine
 from parity.measure import Checks
+from parity.protocol import Engine
 
 
 class Masks(NamedTuple):
@@ -29,15 +29,15 @@ def rows_to_draw(batch_size: int) -> list[int]:
 
 def check_dropout(checks: Checks, wanted: Masks, engine: Engine) -> None:
     """Sites and masks, equal to the last bit."""
-    sites = engine.dropout_sites()
+    check, sites = checks["dropout"], engine.dropout_sites()
     if not wanted.sites and not sites:
-        checks["dropout"].not_covered.append("these settings have no dropout")
+        check.not_applicable.append("these settings have no dropout")
         return
-    check = checks["dropout"]
     check.equal("site names", np.array([s[0] for s in sites]), np.array([s[0] for s in wanted.sites]))
     check.equal("site widths", np.array([s[1] for s in sites]), np.array([s[1] for s in wanted.sites]))
     check.close("retain probabilities", [s[2] for s in sites], [s[2] for s in wanted.sites], 1e-15)
     found = masks_of(engine, wanted.rows)
-    for draw, (a, b) in enumerate(zip(wanted.masks, found.masks)):
+    for draw, (a, b) in enumerate(zip(wanted.masks, found.masks, strict=True)):
+        check.equal("number of masks", len(b), len(a), draw)
         for (name, *_), mask, other in zip(wanted.sites, a, b):
-            check.equal(f"mask {name}", other, mask, draw)
+            check.equal(f"mask {name}", np.asarray(other, bool), np.asarray(mask, bool), draw)

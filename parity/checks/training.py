@@ -11,7 +11,7 @@ from typing import NamedTuple, Sequence
 import numpy as np
 
 from parity.checks.ranking import CUT_OFFS
-from parity.engine import Engine
+from parity.protocol import Engine
 from parity.engines import EngineSpec
 from parity.measure import Check, Checks
 from parity.scenario import Scenario

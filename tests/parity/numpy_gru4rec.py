@@ -1,13 +1,13 @@
 """GRU4Rec in plain NumPy, an engine of a third party: one layer, no embedding, no dropout, adagrad.
 
-It follows ``parity.engine.Engine``. What it lacks raises NotImplementedError, which the harness reports as not covered.
+It follows ``parity.protocol.Engine``. What it lacks raises NotImplementedError, which the harness reports as not covered.
 """
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit as sigmoid
 
-from parity.engine import Batch, Step
+from parity.protocol import Batch, Step
 
 KEYS = dict(session_key="SessionId", item_key="ItemId", time_key="Time")
 DEFAULTS = KEYS | dict(layers=[100], batch_size=32, learning_rate=0.1, n_sample=2048, sample_alpha=0.75, bpreg=1)
