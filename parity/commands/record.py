@@ -90,9 +90,8 @@ def execute(options: argparse.Namespace) -> int:
     for what, reason in recording.spec.absent.items():
         console.print(f"not recorded: eval/{what} ({reason})")
     owed = sum(manifest.owed(recording).values())
-    print(
-        f"record: {options.out}: {recording.n_steps} steps, {len(recording.kept)} of them in full, {owed:,} comparisons owed"
-    )
+    steps = f"{recording.n_steps:,} steps, {len(recording.kept)} of them in full"
+    print(f"record: {options.out}: {steps}, {owed:,} comparisons owed", flush=True)
     return 0
 
 
