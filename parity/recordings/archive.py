@@ -38,8 +38,8 @@ class _Cautious(io.FileIO):
 
     def read(self, size: int | None = -1) -> bytes:
         if size is None or size < 0:
-            size = self.most + 1
-        if size > self.most + 1:
+            size = os.fstat(self.fileno()).st_size - self.tell()
+        if size > self.most:
             raise ValueError(f"a directory of {size} bytes; at most {self.most} are accepted")
         return super().read(size)
 
@@ -87,6 +87,8 @@ def _members(archive: zipfile.ZipFile, limit: int) -> dict[str, zipfile.ZipInfo]
     """Members by key, after all that can be known without reading one."""
     found: dict[str, zipfile.ZipInfo] = {}
     total = 0
+    if not archive.infolist():
+        raise ValueError("an archive without members")
     if len(archive.infolist()) > MOST_MEMBERS:
         raise ValueError(f"{len(archive.infolist())} members; at most {MOST_MEMBERS} are accepted")
     for member in archive.infolist():
