@@ -27,7 +27,7 @@ setup(
     # Listed here, CITATION.cff also travels in the source archive, where the version above is read from it.
     license_files=["LICENSE", "CITATION.cff"],
     packages=find_packages(str(ROOT), include=[f"{name}{end}" for name in PACKAGES for end in ("", ".*")]),
-    package_data={"parity.report": ["schema.json", "style.css"], "experiments": ["paramfiles/*.toml"]},
+    package_data={"parity.report": ["schema.json", "style.css"], "parity.recordings": ["*.npz", "*.json", "FORMAT.md"], "experiments": ["paramfiles/*.toml"]},
     entry_points={"console_scripts": ["gru4rec=experiments.cli:main"]},
     # From below: pandas 3, Polars 2 and Keras 3.15 start at Python 3.11. From above: Python 3.12 has no
     # numpy.distutils, which Aesara 2.9.4 imports with NumPy 1.26 to look for a BLAS.

@@ -5,9 +5,9 @@ import logging
 import sys
 
 from parity import engines
-from parity.commands import golden, matrix, run, selftest
+from parity.commands import golden, matrix, record, run, selftest, validate
 
-COMMANDS = (run, golden, selftest, matrix)
+COMMANDS = (run, golden, selftest, matrix, record, validate)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,20 +8,27 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parity.measure import CHECKS, Check, Checks
+from parity.measure import Check, Checks, Verdict
 
-_STYLES = {"held": "green", "failed": "bold red", "not covered": "yellow", "caught": "green", "NOT CAUGHT": "bold red"}
+_STYLES = {
+    "held": "green",
+    "failed": "bold red",
+    "not covered": "yellow",
+    "not applicable": "dim",
+    "caught": "green",
+    "NOT CAUGHT": "bold red",
+}
 
 
 def number(value: float) -> str:
     """A short form of an error or a tolerance."""
     if value == 0:
         return "0"
-    return "infinite" if math.isinf(value) else f"{value:.1e}"
+    return f"{value:.1e}" if math.isfinite(value) else "none"
 
 
-def bound(tolerance: float) -> str:
-    return "equal" if tolerance == 0 else number(tolerance)
+def bound(value: float) -> str:
+    return "equal" if value == 0 else number(value)
 
 
 def status(text: str) -> Text:
@@ -36,37 +43,42 @@ def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
 
 
 def explain(check: Check) -> str:
-    """Where a check is worst, or why it says nothing."""
-    if check.broken:
-        return check.broken
-    if check.worst is None:
-        return "; ".join(dict.fromkeys(check.not_covered)) or "nothing to compare"
-    first = check.first_failure
-    begins = f"; first past its bound: {first.where}" if first and first is not check.worst else ""
-    missing = f"; not covered: {'; '.join(dict.fromkeys(check.not_covered))}" if check.not_covered else ""
-    return check.worst.where + begins + missing
+    """The cause of a failure and its symptom, or where a check is worst, or why it says nothing."""
+    parts = [check.broken] if check.broken else []
+    first, worst = check.first_failure, check.worst
+    if first:
+        parts.append(f"first past its bound: {first.where}: {number(first.error.relative)}")
+    if worst and worst is not first:
+        parts.append(f"worst: {worst.where}" if first else worst.where)
+    if check.reasons:
+        parts.append(f"not covered: {'; '.join(check.reasons)}")
+    return "; ".join(parts) or "; ".join(dict.fromkeys(check.not_applicable)) or "nothing was compared"
 
 
 def checks_table(title: str, checks: Checks) -> Table:
-    made = table(
-        title,
-        "check",
-        "verdict",
-        "compared",
-        "worst error",
-        "bound",
-        "where",
-        right=("compared", "worst error", "bound"),
-    )
-    for name in CHECKS:
-        if name not in checks:
-            continue
-        check = checks[name]
-        figures = (
-            ("", "") if check.worst is None else (number(check.worst.error.relative), bound(check.worst.tolerance))
-        )
-        made.add_row(name, status(check.status), f"{check.compared:,}", *figures, explain(check))
+    right = ("compared", "worst error", "bound")
+    made = table(title, "check", "verdict", *right, "where", right=right)
+    for check in checks.in_order():
+        figures = ("", "") if check.worst is None else (number(check.worst.error.relative), bound(check.worst.bound))
+        made.add_row(check.name, status(check.verdict), f"{check.compared:,}", *figures, explain(check))
     return made
+
+
+def counted(verdicts: Iterable[Verdict], noun: str) -> str:
+    """``12 checks: 10 held, 1 failed, 1 not applicable``."""
+    found = list(verdicts)
+    each = ", ".join(f"{n} {verdict}" for verdict in Verdict if (n := found.count(verdict)))
+    return f"{len(found)} {noun}" + (f": {each}" if each else "")
+
+
+def sentence(verdict: Verdict) -> str:
+    """What a verdict over everything means, in one sentence; the last line of a command and of its report."""
+    return {
+        Verdict.HELD: "Everything that applies was compared, and all of it is within its bound.",
+        Verdict.FAILED: "At least one comparison is past its bound: the programs are not the same algorithm.",
+        Verdict.NOT_COVERED: "Nothing failed, but not everything that applies was compared.",
+        Verdict.NOT_APPLICABLE: "Nothing was compared.",
+    }[verdict]
 
 
 def console() -> Console:

@@ -1,9 +1,11 @@
 """Options that several commands share."""
 
 import argparse
+from collections import Counter
+from typing import Iterable
 
 from parity import engines
-from parity.measure import Checks
+from parity.measure import Checks, Verdict
 from parity.workers import default_jobs
 
 
@@ -39,8 +41,13 @@ def check_engines(names: list[str]) -> None:
         engines.named(name)
 
 
-def exit_status(runs: list[Checks]) -> int:
-    """0: everything held. 1: something failed. 3: nothing failed, but some runs were not covered at all."""
-    if any(checks.failed for checks in runs):
-        return 1
-    return 0 if all(checks.held for checks in runs) else 3
+def check_two(names: list[str]) -> None:
+    """Raises ValueError where an engine stands twice: it would agree with itself."""
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise ValueError(f"--engine {twice[0]} twice: each engine once is accepted, one agrees with itself")
+
+
+def exit_status(runs: Iterable[Checks]) -> int:
+    """0: everything that applies held. 1: something failed. 3: nothing failed, but something was not covered."""
+    return {Verdict.FAILED: 1, Verdict.NOT_COVERED: 3}.get(Verdict.of(checks.verdict for checks in runs), 0)

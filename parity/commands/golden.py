@@ -7,7 +7,9 @@ from rich.progress import Progress
 
 from parity import engines, golden, tables
 from parity.commands import common
-from parity.measure import Checks
+from parity.measure import Checks, Verdict
+from parity.recordings import manifest
+from parity.recordings.reading import find, read
 from parity.workers import run_all
 
 
@@ -24,16 +26,20 @@ def add(commands) -> None:
 
 def replay(path: Path, engine: str, device: str) -> tuple[Checks, str]:
     """One recording by one engine: its checks, and the dtype."""
-    recording = golden.Recording(path)
-    return golden.replay(recording, engines.for_device(engines.named(engine), device)), recording.dtype
+    recording = read(path)
+    return golden.replay(recording, engines.for_device(engines.named(engine), device)), recording.spec.dtype
 
 
 def execute(options: argparse.Namespace) -> int:
     console = tables.console()
     names = options.engine or ["original", "keras"]
-    paths = golden.find(options.files)
-    for path in paths:
-        golden.Recording(path)  # a bad file shows before the first run
+    common.check_two(names)
+    paths = find(options.files)
+    if not options.files:
+        manifest.check_complete()
+    for path in paths:  # a bad file shows before the first run
+        manifest.check_shipped(path)
+        read(path)
     device, remark = engines.choose_device(options.device, names)
     common.check_engines(names)
     console.print(f"{len(paths)} recordings, engines {', '.join(names)}, device {device} ({remark})")
@@ -58,31 +64,28 @@ def _table(tasks, results):
         "Recorded reference runs", "recording", "dtype", "engine", "verdict", *right, "where", right=right
     )
     for (path, name, _), (checks, dtype) in zip(tasks, results):
-        verdict, figures = checks.status, ("", "")
-        where = "; ".join(dict.fromkeys(reason for check in checks.values() for reason in check.not_covered))
+        figures, where = ("", ""), ""
         if checks.worst:
             check, comparison = checks.worst
-            figures = tables.number(comparison.error.relative), tables.bound(comparison.tolerance)
+            figures = tables.number(comparison.error.relative), tables.bound(comparison.bound)
             where = f"{check.name}: {comparison.where}"
-        made.add_row(path.stem, dtype, name, tables.status(verdict), f"{checks.compared:,}", *figures, where)
+        if checks.first_failure:
+            check, comparison = checks.first_failure
+            where = f"first past its bound: {check.name}: {comparison.where}; worst: {where}"
+        missing = dict.fromkeys(reason for check in checks.values() for reason in check.reasons)
+        where = "; ".join(filter(None, (where, *(f"not covered: {reason}" for reason in missing))))
+        made.add_row(path.stem, dtype, name, tables.status(checks.verdict), f"{checks.compared:,}", *figures, where)
     return made
 
 
 def _summary(tasks, results) -> str:
     files, names = {path for path, *_ in tasks}, dict.fromkeys(name for _, name, _ in tasks)
     checks = [check for found, _ in results for check in found.values()]
-    count = {status: sum(check.status == status for check in checks) for status in ("held", "failed", "not covered")}
-    whole = {status: sum(found.status == status for found, _ in results) for status in count}
-    compared = sum(check.compared for check in checks)
     parts = [
         f"golden: {len(files)} files, engines {', '.join(names)}",
-        *(
-            f"{n} of {len(results)} replays {status}"
-            for status in ("held", "failed", "not covered")
-            if (n := whole[status])
-        ),
-        f"{len(checks)} checks ({count['held']} held, {count['failed']} failed, {count['not covered']} not covered)",
-        f"{compared:,} comparisons",
+        tables.counted((found.verdict for found, _ in results), "replays"),
+        tables.counted((check.verdict for check in checks), "checks"),
+        f"{sum(check.compared for check in checks):,} comparisons",
     ]
     for dtype in dict.fromkeys(dtype for _, dtype in results):
         worst = None
@@ -90,6 +93,6 @@ def _summary(tasks, results) -> str:
             if kind == dtype and found.worst and found.worst[1].worse_than(worst and worst[1]):
                 worst = f"{found.worst[0].name}: {found.worst[1].where}, {path.stem}, {name}", found.worst[1]
         if worst:
-            figures = f"{tables.number(worst[1].error.relative)} (bound {tables.bound(worst[1].tolerance)})"
-            parts.append(f"worst {dtype} error {figures} in {worst[0]}")
-    return "; ".join(parts)
+            figures = f"{tables.number(worst[1].error.relative)} (bound {tables.bound(worst[1].bound)})"
+            parts.append(f"nearest to its bound in {dtype}: {figures} in {worst[0]}")
+    return "; ".join(parts) + ". " + tables.sentence(Verdict.of(found.verdict for found, _ in results))

@@ -7,6 +7,7 @@ from rich.progress import Progress
 
 from parity import engines, matrix, pairwise, tables
 from parity.commands import common
+from parity.measure import Verdict
 from parity.workers import run_all
 
 
@@ -27,6 +28,7 @@ def try_config(config, reference: str, candidate: str, dtype: str) -> matrix.Tri
 
 def execute(options: argparse.Namespace) -> int:
     console, names = tables.console(), options.engine or options.default_engines
+    common.check_two(names)
     if len(names) != 2:
         raise ValueError(f"--engine {' '.join(names)}: two are needed, the first is the reference")
     engines.choose_device("cpu", names)
@@ -41,7 +43,7 @@ def execute(options: argparse.Namespace) -> int:
             progress.advance(bar)
     console.print(_by_option(results))
     for tried in results:
-        if tried.checks.failed:
+        if tried.checks.verdict not in (Verdict.HELD, Verdict.NOT_APPLICABLE):
             console.print(tables.checks_table(str(matrix.params_of(tried.config)), tried.checks))
     print(_summary(results), flush=True)
     return common.exit_status([tried.checks for tried in results])
@@ -50,19 +52,19 @@ def execute(options: argparse.Namespace) -> int:
 def _by_option(results) -> object:
     right = ("configurations", "failed", "not covered", "worst error", "bound")
     made = tables.table(
-        "Worst error of each option value, teacher-forced", "option", "value", *right, "where", right=right
+        "Worst error of each option value, teacher-forced and by fit", "option", "value", *right, "where", right=right
     )
     for name, values in matrix.FACTORS.items():
         for value in values:
             here = [tried for tried in results if tried.config[name] == value]
             failed = sum(bool(tried.checks.failed) for tried in here)
-            uncovered = sum(tried.checks["forward"].status == "not covered" for tried in here)
+            uncovered = sum(tried.checks.verdict == Verdict.NOT_COVERED for tried in here)
             figures = ("", "", "")
             worst = _worst(here)
             if worst:
                 check, comparison = worst
                 where = f"{check.name}: {comparison.where}"
-                figures = tables.number(comparison.error.relative), tables.bound(comparison.tolerance), where
+                figures = tables.number(comparison.error.relative), tables.bound(comparison.bound), where
             shown = "/".join(map(str, value)) if isinstance(value, list) else str(value)
             made.add_row(name, shown, str(len(here)), str(failed), str(uncovered), *figures)
     return made
@@ -80,11 +82,13 @@ def _summary(results) -> str:
     covered = set().union(*(pairwise.pairs_of(tried.config) for tried in results))
     wanted = pairwise.all_pairs(matrix.FACTORS, matrix.allowed)
     worst = _worst(results)
-    failed = sum(bool(tried.checks.failed) for tried in results)
-    uncovered = sum(not tried.checks.held and not tried.checks.failed for tried in results)
-    error = f"{tables.number(worst[1].error.relative)} ({worst[0].name}: {worst[1].where})" if worst else "none"
+    error = "none"
+    if worst:
+        check, found = worst
+        error = f"{tables.number(found.error.relative)} (bound {tables.bound(found.bound)}, {check.name}: {found.where})"
     compared = sum(tried.checks.compared for tried in results)
+    counts = tables.counted((tried.checks.verdict for tried in results), "configurations")
     return (
-        f"matrix: {len(results)} configurations, {len(wanted & covered)} of {len(wanted)} pairs of option values; "
-        f"{failed} failed, {uncovered} not covered; {compared:,} comparisons; worst error {error}"
+        f"matrix: {counts}; {len(wanted & covered)} of {len(wanted)} pairs of option values; {compared:,} comparisons; "
+        f"nearest to its bound: {error}. {tables.sentence(Verdict.of(tried.checks.verdict for tried in results))}"
     )

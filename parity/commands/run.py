@@ -8,9 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from parity import data, engines, settings, tables
-from parity.checks.training import RERUNS
 from parity.commands import common
 from parity.compare import MODES, Result, compare
+from parity.measure import Verdict
 from parity.scenario import Scenario
 
 
@@ -41,14 +41,6 @@ def add(commands) -> None:
     only.add_argument("--teacher-forced", action="store_true", help="only steps from the reference's state")
     only.add_argument("--free-running", action="store_true", help="only steps from a common start")
     parser.add_argument("--seed", type=int, default=42, help="of weights, samples and orders (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=1, help="of the full runs; 0 for none (default: %(default)s)")
-    parser.add_argument(
-        "--reruns",
-        type=int,
-        default=RERUNS,
-        help="further full runs of the reference, from learning rates one rounding away, which show how far apart two "
-        "correct runs may be (default: %(default)s)",
-    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where report.json and report.html are written")
     parser.set_defaults(execute=execute)
 
@@ -56,6 +48,7 @@ def add(commands) -> None:
 def execute(options: argparse.Namespace) -> int:
     began, clock = datetime.now(timezone.utc), time.monotonic()
     names = options.engine or ["original", "keras"]
+    common.check_two(names)
     scenarios = _scenarios(options)
     if len(names) < 2:
         raise ValueError(f"--engine {names[0]}: two or more are needed, the first is the reference of the others")
@@ -71,7 +64,7 @@ def execute(options: argparse.Namespace) -> int:
         for candidate in specs[1:]:
             with console.status(scenario.name) as status:
                 result = compare(
-                    scenario, specs[0], candidate, modes, options.steps, options.epochs, options.reruns,
+                    scenario, specs[0], candidate, modes, options.steps,
                     lambda what: status.update(f"{scenario.name}, {candidate.name}: {what}"),
                 )  # fmt: skip
             results.append(result)
@@ -101,9 +94,8 @@ def _scenarios(options: argparse.Namespace) -> list[Scenario]:
         raise ValueError(f"--set {problem}") from None
     if (options.train is None) != (options.test is None):
         raise ValueError("--train and --test go together: both or neither")
-    for name in ("seed", "epochs", "reruns"):
-        if getattr(options, name) < 0:
-            raise ValueError(f"--{name} {getattr(options, name)}: a number of at least 0 is accepted")
+    if options.seed < 0:
+        raise ValueError(f"--seed {options.seed}: a number of at least 0 is accepted")
     dataset = data.from_files(options.train, options.test) if options.train else data.embedded(2500, 400, 400)
     return [Scenario(name, params | changed, dataset, options.dtype, options.seed) for name, params in chosen.items()]
 
@@ -113,21 +105,6 @@ def print_result(console, result: Result) -> None:
     console.print(tables.checks_table(title, result.checks))
     for name, where in result.devices.items():
         console.print(f"{name} computed on: {where}")
-    if result.training:
-        made = tables.table(
-            "After full runs",
-            "engine",
-            "loss by epoch",
-            *(f"{m}@{N}" for N in (1, 5, 10, 20) for m in ("Recall", "MRR")),
-        )
-        for name, trained in result.training.items():
-            losses = ", ".join(f"{loss:.4f}" for loss in trained.losses)
-            made.add_row(name, losses, *(f"{value:.4f}" for N in (1, 5, 10, 20) for value in trained.metrics[N]))
-        for k, again in enumerate(result.reruns, 1):
-            losses = ", ".join(f"{loss:.4f}" for loss in again.losses)
-            figures = (f"{value:.4f}" for N in (1, 5, 10, 20) for value in again.metrics[N])
-            made.add_row(f"{result.reference} again, {k}", losses, *figures, style="dim")
-        console.print(made)
     notes = list(dict.fromkeys(note for check in result.checks.values() for note in check.notes))
     for note in notes:
         console.print(f"note: {note}")
@@ -135,10 +112,12 @@ def print_result(console, result: Result) -> None:
 
 def _summary(results: list[Result]) -> str:
     checks = [check for result in results for check in result.checks.values()]
-    count = {status: sum(check.status == status for check in checks) for status in ("held", "failed", "not covered")}
-    failed = [f"{r.scenario.name}/{r.candidate}: {c.name}" for r in results for c in r.checks.failed]
-    return (
-        f"run: {len(results)} comparisons of engines, {len(checks)} checks: {count['held']} held, "
-        f"{count['failed']} failed, {count['not covered']} not covered"
-        + (f"; failed: {'; '.join(failed)}" if failed else "")
-    )
+    compared = f"{sum(check.compared for check in checks):,} comparisons"
+    first = next((r for r in results if r.checks.first_failure), None)
+    cause = ""
+    if first:
+        check, comparison = first.checks.first_failure
+        cause = f"; first past its bound: {check.name}, {comparison.where} ({first.scenario.name}, {first.candidate})"
+    verdict = Verdict.of(result.checks.verdict for result in results)
+    counts = tables.counted((check.verdict for check in checks), "checks")
+    return f"run: {len(results)} comparisons of engines, {counts}; {compared}{cause}. {tables.sentence(verdict)}"

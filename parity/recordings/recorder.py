@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from parity.engine import Engine
+from parity.protocol import Engine
 from parity.engines import EngineSpec
 from parity.recordings.consistency import Wrong
 from parity.recordings.recording import (
@@ -128,7 +128,7 @@ def _copies(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _epoch(engine: Engine, spec: Spec, begin: int, scales: Scales | None) -> Iterator[Step]:
     shapes = spec.tensors(engine.n_items)
-    for number, batch in enumerate(lanes_in_step(engine, dict(spec.params)), begin):
+    for number, (_, batch) in enumerate(lanes_in_step(engine, dict(spec.params)), begin):
         is_kept = number in spec.keep
         before = state_of(engine) if is_kept and scales else None
         H = [np.array(state) for state in engine.get_hidden()] if is_kept else []
