@@ -2,7 +2,7 @@
 catch it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Callable
 
@@ -70,20 +70,20 @@ class Reference:
 
         return self._once("records", make)
 
-    def coarse(self):
-        """An engine of the reference in float32 for the scales, where float64 is what is judged."""
-        return replace(self.exact, dtype="float32").prepare(self.spec) if self.scenario.dtype == "float64" else None
+    def plain(self):
+        """The harness's own program in float64 and in float32, on which scales are measured."""
+        return self.exact.plain(), scenario(self.scenario.name, "float32").plain()
 
     def scales(self):
         def make():
-            conditioning = Conditioning(self.exact.prepare(self.spec), self.coarse())
+            conditioning = Conditioning(*self.plain())
             return {record.number: conditioning.of(record) for record in self.records()}
 
         return self._once("scales", make)
 
     def spreads(self):
         def make():
-            spread = Spread(self.exact.prepare(self.spec), self.coarse(), self.scenario.dtype)
+            spread = Spread(*self.plain(), self.scenario.dtype)
             return {record.number: spread.after(record) for record in self.records()}
 
         return self._once("spreads", make)

@@ -79,8 +79,7 @@ def expected(check: Check, short: Scenario, reference: EngineSpec) -> Expected |
     engine = exact.prepare(reference)
     if short.dtype != "float64":
         engine.set_weights({n: w.astype(np.float64) for n, w in short.prepare(reference).get_weights().items()})
-    coarse = replace(short, dtype="float32").prepare(reference) if short.dtype == "float64" else None
-    spread = Spread(exact.prepare(reference), coarse, short.dtype)
+    spread = Spread(exact.plain(), replace(short, dtype="float32").plain(), short.dtype)
     found, why = None, "the prefix of sessions gives no step"
     for records in _epochs(walk(engine, exact.params, exact.params["n_epochs"], scores=False)):
         scales, loss_scale = {}, 0.0
@@ -97,7 +96,7 @@ def expected(check: Check, short: Scenario, reference: EngineSpec) -> Expected |
                 after, steps = records[-1].after, records[-1].number + 1
                 found = Expected(
                     len(losses), steps, losses, after.weights, after.optimizer, Scale(loss_scale), scales,
-                    spread.optimizer(records[-1]),
+                    spread.scales(records[-1], lambda r: r.after.optimizer),
                 )  # fmt: skip
                 continue
             why = f"chaotic: within {records[-1].number + 1} steps rounding alone moves weights by a thousandth"

@@ -1,6 +1,6 @@
 """Ranks and metrics from identical weights.
 
-The expected ranks are counted here: by the harness's own forward pass (:mod:`parity.forward`), so that no engine's
+The expected ranks are counted here: by the harness's own forward pass (:mod:`parity.plain`), so that no engine's
 evaluation, nor its scores, are taken on trust. Every score gets an interval, its forward error bound; where the
 intervals of another item and of the target overlap, their order means nothing, the rank may lie anywhere in the range
 that they leave, and the event is ambiguous and counted. Items that are level by construction (their output weights are
@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from parity.bounds import UNIT
-from parity.forward import activation, logits, next_hidden
+from parity.plain.network import activation, logits, next_hidden
 from parity.measure import Checks
 from parity.protocol import Engine
 
@@ -208,7 +208,7 @@ def _interval(weights, params, h: np.ndarray, dtype: str) -> tuple[np.ndarray, n
         e = np.where(terms > 0, e + 8 * u * (1 + np.abs(below)), 0.0)
         gone = below < (-80 if dtype == "float32" else -700)  # the probability may have become 0
         return np.where(gone, -np.inf, o - e), o + e
-    act = activation(name)
+    act = activation(name).of
     low, high = act(o - e), act(o + e)
     return low - 4 * u * np.abs(low), high + 4 * u * np.abs(high)
 
