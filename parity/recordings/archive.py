@@ -63,7 +63,7 @@ def read_arrays(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(f"{path}: no regular file")
     with _Cautious(path) as file:
-        file.most = max(limit // 64, 1 << 16)
+        file.most = max(limit // 64, 1 << 17)
         try:
             with zipfile.ZipFile(file) as archive:
                 members = _members(archive, limit)

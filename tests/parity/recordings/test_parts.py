@@ -172,7 +172,7 @@ PARAMS = {"layers": [8, 6], "n_epochs": 2, "batch_size": 5, "n_sample": 8}
         dict(sample_store=KeyError), dict(dtype="float16"), dict(dtype="float32"), dict(sample_store=-1),
         dict(sample_store="1"), dict(columns=["a", "b"]), dict(columns=["a", "b", "c"]), dict(columns=["a", "a", "b"]),
         dict(keep=[]), dict(keep=[2, 1]), dict(keep=[0, 1]), dict(keep=[0, 1, 2, 3, 9, 19]), dict(keep=[10**9]),
-        dict(keep=[-1]), dict(keep="0"), dict(more=1), dict(n_predictions=3), dict(n_predictions=5),
+        dict(keep=[-1]), dict(keep="0"), dict(n_predictions=3), dict(n_predictions=0), dict(absent={"predictions": "why"}), dict(absent={"x": "why"}), dict(n_predictions=5),
         dict(n_predictions=10**9), dict(params=PARAMS | {"layers": [8]}), dict(params=PARAMS | {"layers": [8, 7]}),
         dict(params=PARAMS | {"layers": []}), dict(params=PARAMS | {"layers": [2**31 - 1] * 100}),
         dict(params=PARAMS | {"layers": [True, 6]}), dict(params=PARAMS | {"layers": "8/6"}),
@@ -209,6 +209,10 @@ def test_messages_hold_nothing_that_steers_a_terminal(shipped):
     assert str(caught.value).isprintable()
 
 
+def test_further_names_in_the_spec_are_free(shipped):
+    assert recording_of(spec_with(shipped("opt-sgd"), drawn_by="hand"), PATH).spec.json["drawn_by"] == "hand"
+
+
 def test_optional_parts_are_read(small):
     names = ("Wx0", "Wy", "H0", "Hnext0", "cost")
     scales = {f"step{k:03d}/scale/{name}": np.array(0.5) for k in (0, 3) for name in names}
@@ -216,7 +220,6 @@ def test_optional_parts_are_read(small):
     assert recording.version == 1 and recording.meta["who"] == "a test"
     assert recording.steps[3].scales == dict.fromkeys(names, 0.5)
     assert recording.steps[1].scales == {"cost": 2.0} and recording.steps[2].scales == {}
-    del recording
     without = {key: values for key, values in small.items() if key not in ("meta", "format")}
     assert recording_of(without, PATH).meta == {}
 
