@@ -59,8 +59,8 @@ def test_the_same_run_gives_the_same_recording(frames, made):
 
 def test_the_frames_are_not_changed(frames):
     copies = [each.copy() for each in frames]
-    recorder.record(engines.named(NUMPY), dict(loss="cross-entropy", final_act="softmax", layers=[2], batch_size=2,
-                    n_epochs=1, n_sample=0), *frames, sample_store=0, keep=[0])  # fmt: skip
+    params = dict(loss="cross-entropy", final_act="softmax", layers=[2], batch_size=2, n_epochs=1, n_sample=0)
+    recorder.record(engines.named(NUMPY), params, *frames, sample_store=0, keep=[0])
     assert all(map(pd.DataFrame.equals, frames, copies))
 
 
@@ -127,8 +127,8 @@ def test_a_recording_of_the_numpy_example_replays(small_file):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_recording_of_keras_replays_with_all_that_it_owes(frames, tmp_path, dtype):
-    params = dict(loss="bpr-max", final_act="elu-0.5", layers=[3, 2], batch_size=2, n_epochs=2, n_sample=3, momentum=0.1,
-                  constrained_embedding=True, dropout_p_embed=0.2, dropout_p_hidden=0.3)  # fmt: skip
+    params = dict(loss="bpr-max", final_act="elu-0.5", layers=[3, 2], batch_size=2, n_epochs=2, n_sample=3)
+    params |= dict(momentum=0.1, constrained_embedding=True, dropout_p_embed=0.2, dropout_p_hidden=0.3)
     made = recorder.record(engines.named("keras"), params, *frames, sample_store=9, dtype=dtype, keep=[0, 1, 4])
     write(made, tmp_path / "keras.npz")
     failures, checks = replayed(tmp_path / "keras.npz", "keras")
