@@ -213,6 +213,14 @@ def test_no_more_than_the_limit_is_taken(tmp_path):
     assert peak < 68 << 20
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_low_limit_takes_what_fits_it(tmp_path, method):
+    values = np.random.RandomState(0).rand(50_000)
+    path = zipped(tmp_path / "a.npz", {"a.npy": npy(header(shape="(50000,)"), values.tobytes())}, method)
+    assert np.array_equal(archive.read_arrays(path, 500_000)["a"], values)
+    refused(path, "a: ", limit=399_999)
+
+
 def test_many_members_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MOST_MEMBERS", 10)
     data = npy(header(), b"\0" * 24)
