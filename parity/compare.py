@@ -81,7 +81,9 @@ def compare(
     checks.attempt(["ranks", "metrics"], _ranking, scenario, pair)
     tell("saved weights")
     checks.attempt(["weights-transfer"], _transfer, scenario, pair)
-    result.devices = {spec.name: engines.device_of(pair.engine(spec)) for spec in (reference, candidate) if pair.made(spec)}
+    result.devices = {
+        spec.name: engines.device_of(pair.engine(spec)) for spec in (reference, candidate) if pair.made(spec)
+    }
     return result
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity.data import Dataset
+from parity.engines import EngineSpec
 from parity.plain import Plain
 from parity.protocol import Engine
-from parity.engines import EngineSpec
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,11 @@ MOST = 200  # ambiguous events that an assignment is sought for
 
 
 def fewest_moved(
-    usual: np.ndarray, low: np.ndarray, high: np.ndarray, by_cut_off: Mapping[int, tuple[float, float]], tolerance: float
+    usual: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    by_cut_off: Mapping[int, tuple[float, float]],
+    tolerance: float,
 ) -> int | None:
     """How many events must leave their usual rank so that all metrics come out as they were recorded.
 
@@ -32,7 +36,8 @@ def fewest_moved(
         return None
     P, beyond = len(usual), max(by_cut_off) + 1
     choices = [
-        np.unique(np.append(np.minimum(np.arange(low[i], high[i] + 0.5), max(low[i], beyond)), usual[i])) for i in moving
+        np.unique(np.append(np.minimum(np.arange(low[i], high[i] + 0.5), max(low[i], beyond)), usual[i]))
+        for i in moving
     ]
     ranks = np.concatenate(choices)
     owner = np.repeat(np.arange(len(moving)), [len(each) for each in choices])

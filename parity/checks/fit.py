@@ -34,7 +34,9 @@ def prefix(dataset: Dataset, batch_size: int, lengths: tuple[int, int]) -> Datas
     train = dataset.train[list(COLUMNS)]
     session, item, time = (train[column] for column in COLUMNS)
     events = session.map(session.value_counts())
-    short = session[(events >= lengths[0]) & (events <= lengths[1])].drop_duplicates().iloc[: batch_size + batch_size // 2]
+    short = (
+        session[(events >= lengths[0]) & (events <= lengths[1])].drop_duplicates().iloc[: batch_size + batch_size // 2]
+    )
     kept = train[session.isin(short)]
     rest = train[~item.isin(kept["ItemId"])].drop_duplicates("ItemId").copy()
     if pd.api.types.is_numeric_dtype(session):
@@ -104,7 +106,9 @@ def expected(check: Check, short: Scenario, reference: EngineSpec) -> Expected |
     if found is None:
         check.not_covered.append(why)
     else:
-        check.notes.append(f"fit was judged on {found.steps} steps in {found.epochs} of {exact.params['n_epochs']} epochs")
+        check.notes.append(
+            f"fit was judged on {found.steps} steps in {found.epochs} of {exact.params['n_epochs']} epochs"
+        )
     return found
 
 

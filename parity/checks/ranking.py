@@ -14,8 +14,8 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from parity.bounds import UNIT
-from parity.plain.network import activation, logits, next_hidden
 from parity.measure import Checks
+from parity.plain.network import activation, logits, next_hidden
 from parity.protocol import Engine
 
 MODES = ("standard", "conservative", "median", "tiebreaking")
@@ -170,7 +170,9 @@ def metrics(ranks: np.ndarray, N: int) -> tuple[float, float]:
 def known_events(item_ids: np.ndarray, test: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     """Item indices of the known test events by (session, time, item); where each session begins, and the end."""
     index = pd.Index(item_ids)
-    known = test[test[columns.item].isin(index)].sort_values(list((columns.session, columns.time, columns.item)), kind="stable")
+    known = test[test[columns.item].isin(index)].sort_values(
+        list((columns.session, columns.time, columns.item)), kind="stable"
+    )
     session = known[columns.session].to_numpy()
     starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
     return index.get_indexer(known[columns.item]), np.r_[starts, len(known)]

@@ -11,9 +11,9 @@ from typing import NamedTuple, Sequence
 import numpy as np
 
 from parity.checks.ranking import CUT_OFFS
-from parity.protocol import Engine
 from parity.engines import EngineSpec
 from parity.measure import Check, Checks
+from parity.protocol import Engine
 from parity.scenario import Scenario
 
 LOSS_TOLERANCE = 0.02  # relative

@@ -85,7 +85,9 @@ def _summary(results) -> str:
     error = "none"
     if worst:
         check, found = worst
-        error = f"{tables.number(found.error.relative)} (bound {tables.bound(found.bound)}, {check.name}: {found.where})"
+        error = (
+            f"{tables.number(found.error.relative)} (bound {tables.bound(found.bound)}, {check.name}: {found.where})"
+        )
     compared = sum(tried.checks.compared for tried in results)
     counts = tables.counted((tried.checks.verdict for tried in results), "configurations")
     return (

@@ -136,7 +136,9 @@ class Plain:
 
     def train_step(self, X, Y, R, masks: Sequence[Array] | None = None, gradients: bool = False) -> Step:
         masks = self.draw_masks(len(X)) if masks is None else masks
-        drop = {site: np.asarray(mask, self.dtype) / self._is(p) for (site, _, p), mask in zip(self.dropout_sites(), masks)}
+        drop = {
+            site: np.asarray(mask, self.dtype) / self._is(p) for (site, _, p), mask in zip(self.dropout_sites(), masks)
+        }
         W, M = self.weights, len(X)
         after, gates = self._forward(X, self.hidden, drop)
         o = after[-1] @ W["Wy"][Y].T + W["By"][Y].T - self._log_q(Y, M)

@@ -8,8 +8,8 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from parity.protocol import Engine
 from parity.engines import EngineSpec
+from parity.protocol import Engine
 from parity.recordings.consistency import Wrong
 from parity.recordings.recording import (
     MODES,
