@@ -6,7 +6,7 @@ pass.
 """
 
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
-ULPS = 512  # how many units a correct program may be away; measured: up to a tenth of it
+ULPS = 128  # how many units a correct program may be away
 TRAJECTORY_CAP = 1e-3  # free-running is judged until rounding alone may have moved a tensor by this share of it
 
 
