@@ -142,7 +142,7 @@ def _logarithmic(ys: Sequence[float], bound: float | None) -> tuple[list[tuple[f
     step = max(1, math.ceil((high - low) / DECADES))
     ticks = [(10.0**e, f"1e{e}") for e in range(high, low - 1, -step)]
     if 0.0 in ys:
-        ticks = [(y, label) for y, label in ticks if y > 10.0 ** (low + 0.5)] + [(0.0, "0")]
+        ticks = [(y, label) for y, label in ticks if y > 10.0 ** (low + 0.6 * step)] + [(0.0, "0")]
     return ticks, lambda y: (max(math.log10(y) if y > 0 else low, low) - low) / (high - low)
 
 
@@ -168,12 +168,13 @@ def _round_steps(low: float, high: float) -> list[float]:
 
 
 def of_comparison(comparison: dict[str, Any], reference: str) -> list[Figure]:
-    """What a report draws of one comparison: errors of forced steps, of free-running weights, costs."""
+    """What a report draws of one comparison: errors of forced steps, of free-running ones, costs."""
     checks = {check["name"]: check for check in comparison["checks"]}
     curves = {name: _counted(values) for name, values in comparison["curves"].items()}
-    free, judged = checks.get("trajectory"), None
-    if free is not None:
-        judged = max((step for step, _ in free["by_step"]), default=-1)
+    free = checks.get("trajectory")
+    judged = None if free is None else max((step for step, _ in free["by_step"]), default=-1)
+    steps = len(curves.get("weights_error", []))
+    shaded = "" if judged is None or judged >= steps - 1 else " Shaded: no longer judged."
     stepwise = [checks[name] for name in ("forward", "loss", "gradients", "update") if name in checks]
     drawn = [
         figure(
@@ -184,16 +185,18 @@ def of_comparison(comparison: dict[str, Any], reference: str) -> list[Figure]:
             _bound(stepwise),
         ),
         figure(
-            "Free-running: how far rounding carries. Dashed: relative to its scale, which is what is judged."
-            + (" Shaded: no longer judged, rounding alone may have moved the weights by a thousandth." if free else ""),
-            [
-                Line("weights, relative to their norm", curves.get("weights_error", [])),
-                Line("costs and weights, relative to their scale", _floats(free["by_step"]) if free else []),
-            ],
+            "Free-running, while it is judged: the largest error of costs and weights, relative to their scale.",
+            [Line("costs and weights", _floats(free["by_step"]) if free else [])],
             "relative error",
             True,
             _bound([free] if free else []),
-            judged,
+        ),
+        figure(
+            "Free-running: how far rounding carries, the largest error of any weight tensor, relative to its norm." + shaded,
+            [Line("weights", curves.get("weights_error", []))],
+            "relative error",
+            True,
+            judged=judged,
         ),
         figure(
             "Free-running: the cost of each step, both engines.",

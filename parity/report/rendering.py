@@ -24,6 +24,8 @@ def page(report: dict[str, Any]) -> str:
     return _templates().get_template("page.html").render(
         report={**report, "comparisons": comparisons},
         overview=_overview(comparisons),
+        missing=_missing(comparisons),
+        computed_on=list(dict.fromkeys(pair for one in comparisons for pair in one["computed_on"].items())),
         style=Markup(style),  # our own; nothing else goes in unescaped
         figures=[figures.of_comparison(one, report["reference"]) for one in comparisons],
     )  # fmt: skip
@@ -53,6 +55,16 @@ def _overview(comparisons: list[dict[str, Any]]) -> list[tuple[str, list[dict[st
     by_name = [{check["name"]: check for check in one["checks"]} for one in comparisons]
     names = dict.fromkeys(name for one in by_name for name in one)
     return [(name, [one.get(name) for one in by_name]) for name in names]
+
+
+def _missing(comparisons: list[dict[str, Any]]) -> list[tuple[str, str, list[str]]]:
+    """(check, reason, the settings it concerns) of all that is not covered, each once."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for comparison in comparisons:
+        for check in comparison["checks"]:
+            for one in check["not_covered"]:
+                found.setdefault((check["name"], one["reason"]), {})[comparison["label"]] = None
+    return [(name, reason, list(labels)) for (name, reason), labels in found.items()]
 
 
 # ---- how values are written
