@@ -24,6 +24,7 @@ __all__ = ["VERSION", "build", "citation", "page", "schema", "write"]
 VERSION = 2
 STEP_CHECKS = ("forward", "loss", "gradients", "update")  # each step from the reference's state
 
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # as both Python and JavaScript read them
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # engines colour their messages
 
 
@@ -213,17 +214,16 @@ def _check(check: Check) -> dict[str, Any]:
         "tensors": [_place(comparison) for comparison in tensors],
         "by_step": [[step, value] for step, value in sorted(check.by_step.items())],
         "notes": list(dict.fromkeys(check.notes)),
-        "not_covered": _counted(check.not_covered, "nothing was compared" if check.verdict == Verdict.NOT_COVERED else ""),
+        "not_covered": _counted(check.not_covered or ["nothing was compared"] * (check.verdict == Verdict.NOT_COVERED)),
         "not_applicable": _counted(check.not_applicable),
         "error": check.broken,
         "traceback": check.traceback,
     }
 
 
-def _counted(reasons: Iterable[str], otherwise: str = "") -> list[dict[str, Any]]:
-    """Each reason once, with the number of times; ``otherwise`` where there is none."""
-    found = Counter(reasons) or Counter([otherwise] if otherwise else [])
-    return [{"reason": reason, "times": times} for reason, times in found.items()]
+def _counted(reasons: Iterable[str]) -> list[dict[str, Any]]:
+    """Each reason once, with the number of times."""
+    return [{"reason": reason, "times": times} for reason, times in Counter(reasons).items()]
 
 
 def _place(comparison: Comparison | None) -> dict[str, Any] | None:
@@ -256,7 +256,7 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return value if math.isfinite(value) else _NOT_FINITE[str(value)]
     return _text(value)
 
 

@@ -1,12 +1,15 @@
 """The figures of a report, as places on a canvas; :file:`templates/figure.html` draws them as SVG."""
 
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any, Callable, NamedTuple, Sequence
 
 WIDTH, HEIGHT = 460, 264
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 18, 42
 MOST_POINTS = 400  # of a line; of more, the lowest and the highest of every few are drawn
+CROSS = 9  # height of a mark, below that of the line before
+LARGEST = sys.float_info.max / 4  # of a linear axis, so that its length is a number
 DECADES = 7  # tick marks of a logarithmic axis, at the most
 
 Point = tuple[float, float]
@@ -89,7 +92,7 @@ def figure(
         return round(LEFT + (x - low) / (high - low) * (WIDTH - LEFT - RIGHT), 1)
 
     def to_y(y: float) -> float:
-        return round(TOP + (1 - share(y)) * (HEIGHT - TOP - BOTTOM), 1)
+        return round(TOP + (1 - min(max(share(y), 0.0), 1.0)) * (HEIGHT - TOP - BOTTOM), 1)
 
     return Figure(
         caption,
@@ -97,20 +100,20 @@ def figure(
         y_label,
         [Tick(to_x(x), f"{x:g}") for x in _round_steps(low, high) if x == int(x)],
         [Tick(to_y(y), label) for y, label in y_ticks],
-        [_drawn(line, to_x, to_y) for line in lines],
+        [_drawn(line, to_x, to_y, TOP + CROSS * number) for number, line in enumerate(lines)],
         None if not bound or not logarithmic else Tick(to_y(bound), f"bound {bound:.1e}"),
         None if judged is None or judged >= high else to_x(judged + 0.5 if judged >= low else low),
     )
 
 
-def _drawn(line: Line, to_x: Callable, to_y: Callable) -> Drawn:
+def _drawn(line: Line, to_x: Callable, to_y: Callable, edge: float) -> Drawn:
     pieces: list[list[Point]] = [[]]
     crosses = []
     for x, y in _thinned(line.points):
         if math.isfinite(y):
             pieces[-1].append((to_x(x), to_y(y)))
         else:
-            crosses.append((to_x(x), float(TOP)))
+            crosses.append((to_x(x), edge))
             pieces.append([])
     joined = [" ".join(f"{x:g},{y:g}" for x, y in piece) for piece in pieces if len(piece) > 1]
     return Drawn(line.label, joined, [piece[0] for piece in pieces if len(piece) == 1], crosses)
@@ -138,7 +141,7 @@ def _y(point: Point) -> float:
 def _logarithmic(ys: Sequence[float], bound: float | None) -> tuple[list[tuple[float, str]], Callable[[float], float]]:
     positive = [y for y in ys if y > 0] + ([bound] if bound else [])
     low, high = (math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))) if positive else (-16, 0)
-    low, high = low - (0.0 in ys), max(high, low + 1)
+    low, high = low - (0.0 in ys), min(max(high, low + 1), sys.float_info.max_10_exp)
     step = max(1, math.ceil((high - low) / DECADES))
     ticks = [(10.0**e, f"1e{e}") for e in range(high, low - 1, -step)]
     if 0.0 in ys:
@@ -147,9 +150,10 @@ def _logarithmic(ys: Sequence[float], bound: float | None) -> tuple[list[tuple[f
 
 
 def _linear(ys: Sequence[float]) -> tuple[list[tuple[float, str]], Callable[[float], float]]:
-    low, high = min(ys, default=0.0), max(ys, default=1.0)
+    low, high = (max(-LARGEST, min(LARGEST, y)) for y in (min(ys, default=0.0), max(ys, default=1.0)))
     if high - low < 1e-9 * max(abs(high), 1e-9):
-        low, high = low - 0.5, high + 0.5
+        around = max(0.5, 1e-9 * abs(high))
+        low, high = low - around, high + around
     margin = 0.06 * (high - low)
     low, high = low - margin, high + margin
     return [(y, f"{y:.4g}") for y in _round_steps(low, high)], lambda y: (y - low) / (high - low)
@@ -192,14 +196,14 @@ def of_comparison(comparison: dict[str, Any], reference: str) -> list[Figure]:
             _bound([free] if free else []),
         ),
         figure(
-            "Free-running: how far rounding carries, the largest error of any weight tensor, relative to its norm." + shaded,
+            f"Free-running: how far rounding carries, the largest error of any tensor, relative to its norm.{shaded}",
             [Line("weights", curves.get("weights_error", []))],
             "relative error",
             True,
             judged=judged,
         ),
         figure(
-            "Free-running: the cost of each step, both engines.",
+            f"Free-running: the cost of each step, both engines.{shaded}",
             [Line(reference, curves.get("reference", [])), Line(comparison["candidate"], curves.get("candidate", []))],
             "cost",
             judged=judged,

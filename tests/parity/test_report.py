@@ -12,6 +12,8 @@ from unittest.mock import patch
 import jsonschema
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy_gru4rec import GRU4Rec
 
 from parity import bounds, data, report
@@ -27,13 +29,14 @@ HOSTILE = "</style><script>alert('1')</script><img src=x onerror=\"alert(2)\">&a
 DATA = data.embedded(sessions=12, items=9, test_sessions=3)
 PARAMS = dict(loss="bpr-max", final_act="elu-0.5", layers=[6, 4], batch_size=4, n_sample=5)
 BOUND = bounds.forced("float64")
+VALIDATOR = jsonschema.Draft202012Validator(report.schema(), format_checker=jsonschema.FormatChecker())
 
 
 def held(name="small", candidate="other", without_dropout=True, **more):
     """A result in which every check held."""
     result = Result(
         Scenario(name, PARAMS, DATA, **more), "reference", candidate, ("teacher-forced", "free-running"), 4,
-        curves={"reference": [1.0, 0.9, 0.8, 0.7], "candidate": [1.0, 0.9, 0.8, 0.7], "weights_error": [0.0, 1e-16, 1e-15, 1e-13]},
+        curves={"reference": [4, 3, 2, 1], "candidate": [4, 3, 2, 1], "weights_error": [0, 1e-16, 1e-15, 1e-13]},
         devices={"reference": "NumPy", candidate: "an abacus"},
     )  # fmt: skip
     one = np.ones(3)
@@ -104,7 +107,7 @@ def written(made, folder):
 
 
 def validated(made):
-    jsonschema.validate(made, report.schema(), format_checker=jsonschema.FormatChecker())
+    VALIDATOR.validate(made)
     return made
 
 
@@ -115,7 +118,7 @@ def check_of(made, name):
 class Page(HTMLParser):
     """The tags, attributes and text of a page; what is opened is closed."""
 
-    VOID = ("meta", "br", "line", "polyline", "circle", "path", "rect", "text")
+    VOID = ("meta", "br", "line", "polyline", "circle", "path", "rect")
 
     def __init__(self, text):
         super().__init__()
@@ -133,13 +136,12 @@ class Page(HTMLParser):
         self.attributes |= {name for name, _ in attributes}
         self.ids += [value for name, value in attributes if name == "id"]
         self.links += [value for name, value in attributes if name in ("href", "src", "srcset", "data", "action")]
-        if tag not in self.VOID or tag == "text":
+        if tag not in self.VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attributes):
+        assert tag in self.VOID
         self.handle_starttag(tag, attributes)
-        if self.open and self.open[-1] == tag:
-            self.open.pop()
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -165,7 +167,8 @@ def test_every_report_is_what_the_schema_says(kind, tmp_path):
     assert sum(made["counts"]["checks"].values()) == 2 * len(MADE)
 
 
-def test_the_schema_knows_every_check():
+def test_the_schema_is_one_and_knows_every_check():
+    VALIDATOR.check_schema(report.schema())
     assert report.schema()["$defs"]["check_name"]["enum"] == list(CHECKS)
     assert set(report.schema()["$defs"]["verdict"]["enum"]) == set(SIGNS) == set(map(str, Verdict))
 
@@ -191,7 +194,8 @@ def test_cause_and_symptom_are_told_apart_by_tensor_row_and_step():
 def test_what_an_engine_raised_is_the_cause_where_no_comparison_is():
     made = validated(build(broken("the tape is torn")))
     assert made["cause"] == {
-        "setting": "small", "candidate": "other", "check": "fit", "place": None, "error": "ValueError: the tape is torn",
+        "setting": "small", "candidate": "other", "check": "fit", "place": None,
+        "error": "ValueError: the tape is torn",
     }  # fmt: skip
     assert "stumble" in check_of(made, "fit")["traceback"]
     page = Page(report.page(made)).text
@@ -219,21 +223,16 @@ def test_what_is_not_finite_is_a_text(tmp_path):
     validated(made)
     assert check_of(made, "loss")["worst"]["relative"] == "Infinity"
     assert "not finite" in check_of(made, "loss")["worst"]["why"]
-    assert made["comparisons"][0]["curves"]["candidate"] == [1.0, 0.9, "NaN", "Infinity"]
+    assert made["comparisons"][0]["curves"]["candidate"] == [4, 3, "NaN", "Infinity"]
     assert float(made["comparisons"][0]["curves"]["weights_error"][2]) == math.inf
     assert "× not finite" in Page(page).text
 
 
 def test_values_without_a_form_in_json_do_not_lose_the_report(tmp_path):
     result = held(name="caf\udce9", seed=np.int64(3))
-    odd = {"lambda": math.nan, "layers": (np.int32(6),), "rate": np.float32(0.5), "path": tmp_path, "flag": np.bool_(True)}
-    result.scenario.params.update(odd)
-    try:
-        made, page = written(build(result), tmp_path)
-    finally:
-        for name in odd.keys() - {"layers"}:
-            del result.scenario.params[name]
-        result.scenario.params["layers"] = [6, 4]
+    odd = {"lambda": math.nan, "rate": np.float32(0.5), "path": tmp_path, "flag": np.bool_(True)}
+    result.scenario = result.scenario.with_params(layers=(np.int32(6),), **odd)
+    made, page = written(build(result), tmp_path)
     params = validated(made)["comparisons"][0]["params"]
     assert (params["lambda"], params["layers"], params["rate"], params["flag"]) == ("NaN", [6], 0.5, True)
     assert params["path"] == str(tmp_path) and made["comparisons"][0]["seed"] == 3
@@ -351,8 +350,9 @@ def test_text_of_an_engine_is_escaped(tmp_path):
     result.devices = {HOSTILE: HOSTILE}
     result.checks["fit"].broken = result.checks["fit"].traceback = HOSTILE
     result.checks["update"].fails(HOSTILE, HOSTILE)
-    for found in (result.checks["ranks"].not_covered, result.checks["loss"].notes, result.checks["dropout"].not_applicable):
-        found.append(HOSTILE)
+    result.checks["ranks"].not_covered.append(HOSTILE)
+    result.checks["dropout"].not_applicable.append(HOSTILE)
+    result.checks["loss"].notes.append(HOSTILE)
     made = build(result, command=HOSTILE, determinism={HOSTILE: HOSTILE},
                  device={"asked": "cpu", "used": "cpu", "remark": HOSTILE})  # fmt: skip
     made["environment"][HOSTILE] = made["data"]["title"] = made["citation"] = HOSTILE
@@ -384,6 +384,20 @@ def test_a_figure_of_nothing_but_what_is_not_finite_is_drawn(logarithmic):
     found = figures.figure("x", [figures.Line("a", [(0, math.nan), (1, math.inf)])], "y", logarithmic)
     assert len(found.lines[0].crosses) == 2
     assert figures.figure("x", [figures.Line("a", [])], "y", logarithmic) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(st.floats(), max_size=5), max_size=5), st.booleans(), st.none() | st.floats(1e-300, 1e3))
+def test_every_figure_stays_within_its_canvas(lines, logarithmic, bound):
+    drawn = [figures.Line("a", list(enumerate(ys))) for ys in lines]
+    found = figures.figure("x", drawn, "y", logarithmic, bound)
+    assert (found is None) == (not any(lines))
+    for line in found.lines if found else ():
+        corners = [tuple(map(float, pair.split(","))) for piece in line.pieces for pair in piece.split()]
+        for x, y in corners + line.dots + line.crosses:
+            assert found.left <= x <= found.right and found.top <= y <= found.bottom
+    for tick in [*found.y_ticks, *([found.bound] if found.bound else [])] if found else ():
+        assert found.top <= tick.at <= found.bottom and len(tick.label) < 16
 
 
 def test_a_long_line_is_thinned_without_losing_its_peaks():
@@ -427,7 +441,7 @@ def test_the_last_line_of_the_command_ends_with_the_sentence_of_the_report(cls, 
     module.GRU4Rec = cls
     monkeypatch.setitem(sys.modules, "another_gru4rec", module)
     config, files = tmp_path / "small.txt", {name: tmp_path / f"{name}.txt" for name in ("train", "test")}
-    config.write_text("loss=bpr-max, final_act=linear\nlayers=4\nn_sample=5, batch_size=4, learning_rate=0.05, bpreg=1\n")
+    config.write_text("loss=bpr-max, final_act=linear\nlayers=4\nn_sample=5, batch_size=4, learning_rate=0.05\n")
     for name, path in files.items():
         getattr(data.embedded(60, 20, 9), name).to_csv(path, sep="\t", index=False)
     with patch.dict("os.environ"):  # the choice of a device is made in it
