@@ -112,7 +112,7 @@ class Pair:
         return tuple(replace(self.scenario, dtype=dtype).plain() for dtype in ("float64", "float32"))
 
     def records(self, steps: int | None, scores: bool) -> Iterator[Record]:
-        """The reference's own training in float64, from the weights that its engine of the scenario's type starts at."""
+        """The reference's own training in float64, from the weights that its engine of the scenario's type has."""
         s, exact = self.scenario, self.engine(self.reference, "exact")
         exact.prepare(s.dataset.train, s.store)
         if s.dtype != "float64":

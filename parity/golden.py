@@ -1,9 +1,9 @@
 """Engines against recorded reference runs (:mod:`parity.recordings`).
 
 A recording is replayed free-running from its seeds: step by step, comparing all that was recorded, and once more by
-``fit``, which is what people run. Beside it runs the harness's own program, which tells how far rounding may have carried
-by each step (:class:`parity.checks.trajectory.Spread`): the scale of every comparison. Metrics are compared from the
-recorded last weights.
+``fit``, which is what people run. Beside it runs the harness's own program, which tells how far rounding may have
+carried by each step (:class:`parity.checks.trajectory.Spread`): the scale of every comparison. Metrics are compared
+from the recorded last weights.
 """
 
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def _named(hidden: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def replay(recording: Recording, spec: EngineSpec) -> Checks:
-    """Run an engine as it was recorded, and compare all that was recorded; what is owed and was not compared is told."""
+    """Run an engine as it was recorded, and compare all that was recorded. What is owed and is not compared is told."""
     checks = Checks()
     for name in MADE:
         checks[name]
@@ -343,7 +343,7 @@ def _compare_noisy(
     engine: Engine,
     evaluation: Any,
 ) -> None:
-    """Tie-breaking draws its noise anew: both the recorded metrics and the engine's lie where the noise can bring them."""
+    """Tie-breaking draws its noise anew: recorded and found metrics lie where the noise can bring them."""
     found = None if evaluation is None else _evaluated(check, recording, each, listed, engine, evaluation)
     for N, metric in each.by_cut_off.items():
         for what, recorded, own, least, most in zip(

@@ -2,16 +2,16 @@
 
 The scale of a tensor T is the larger of
 
-* median_k ||T(x_k) - T(x)|| / eta, where x_k are the step's inputs (weights, optimizer state, hidden state), each entry
-  times 1 + eta or 1 - eta at random, eta = 2^-24: the root of the sum of squares of dT/dx_i * x_i, the terms before they
-  cancel. The median keeps out a draw that crosses a kink (relu, a cap).
+* median_k ||T(x_k) - T(x)|| / eta, where x_k are the step's inputs (weights, optimizer state, hidden state), each
+  entry times 1 + eta or 1 - eta at random, eta = 2^-24: the root of the sum of squares of dT/dx_i * x_i, the terms
+  before they cancel. The median keeps out a draw that crosses a kink (relu, a cap).
 * ||T_32(x) - T(x)|| / 2^-24, T_32 the same step in float32: moved inputs do not show the rounding inside, as of 1 - z
   where a gate z is all but 1.
 * ||T||.
 
 A tensor that is a small difference of large terms gets a large scale, as it should: no program computes it better. All
-of it is measured on the harness's own NumPy program (:mod:`parity.plain`): nothing under test enters a scale. No scale is
-larger than CAP times the largest norm among the tensors of its kind in that step.
+of it is measured on the harness's own NumPy program (:mod:`parity.plain`): nothing under test enters a scale. No scale
+is larger than CAP times the largest norm among the tensors of its kind in that step.
 """
 
 import math

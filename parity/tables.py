@@ -24,7 +24,7 @@ def number(value: float) -> str:
     """A short form of an error or a tolerance."""
     if value == 0:
         return "0"
-    return f"{value:.1e}" if math.isfinite(value) else "none"
+    return f"{value:.1e}" if math.isfinite(value) else "infinite"
 
 
 def bound(value: float) -> str:
@@ -75,7 +75,7 @@ def sentence(verdict: Verdict) -> str:
     """What a verdict over everything means, in one sentence; the last line of a command and of its report."""
     return {
         Verdict.HELD: "Everything that applies was compared, and all of it is within its bound.",
-        Verdict.FAILED: "At least one comparison is past its bound: the programs are not the same algorithm.",
+        Verdict.FAILED: "The claim is not shown: at least one comparison is past its bound, or an engine raised.",
         Verdict.NOT_COVERED: "Nothing failed, but not everything that applies was compared.",
         Verdict.NOT_APPLICABLE: "Nothing was compared.",
     }[verdict]

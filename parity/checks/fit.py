@@ -28,8 +28,8 @@ EVENTS = {"float64": (2, 3), "float32": (2, 2)}  # of the sessions that are trai
 def prefix(dataset: Dataset, batch_size: int, lengths: tuple[int, int]) -> Dataset:
     """A data set that ``fit`` goes through in a few steps, with every item of the training data.
 
-    The first sessions of ``lengths`` events, one and a half times as many as lanes; then each item that they lack, once,
-    as a session of one event, which yields no step but counts as support.
+    The first sessions of ``lengths`` events, one and a half times as many as lanes; then each item that they lack,
+    once, as a session of one event, which yields no step but counts as support.
     """
     train = dataset.train[list(COLUMNS)]
     session, item, time = (train[column] for column in COLUMNS)

@@ -132,8 +132,8 @@ def check_ranking(
                     f"{mode}, {which} items: {each.ambiguous} of {len(each.low)} events have a score within rounding"
                 )
             continue
-        if each.ambiguous and mode != "tiebreaking":
-            checks["ranks"].notes.append(f"{label}: {each.ambiguous} of {len(each.low)} events are ambiguous")
+        if each.ambiguous and mode == MODES[0]:  # the other modes have the same ones
+            checks["ranks"].notes.append(f"{which} items: {each.ambiguous} of {len(each.low)} events are ambiguous")
         rank = checks.attempt(["ranks"], _check_ranks, each, engine, evaluation, test, listed, mode, label)
         checks.attempt(["metrics"], _check_metrics, rank, each, engine, evaluation, test, listed, mode, label)
 
@@ -154,10 +154,9 @@ def _check_metrics(checks, rank, wanted: Intervals, engine, evaluation, test, li
     """
     found = evaluation.evaluate_gpu(engine, test, items=listed, cut_off=CUT_OFFS, mode=mode, batch_size=50)
     exact = rank is not None and len(rank) == len(wanted.low) and mode != "tiebreaking"
+    lowest, highest = (rank, rank) if exact else (wanted.low, wanted.high)
     for N in CUT_OFFS:
-        for what, value, least, most in zip(
-            ("Recall", "MRR"), found[N], metrics(rank if exact else wanted.high, N), metrics(rank if exact else wanted.low, N)
-        ):  # fmt: skip
+        for what, value, least, most in zip(("Recall", "MRR"), found[N], metrics(highest, N), metrics(lowest, N)):
             checks["metrics"].within(f"{what}@{N}, {label}", value, float(np.clip(value, least, most)), 1e-12)
 
 
@@ -179,7 +178,7 @@ def known_events(item_ids: np.ndarray, test: pd.DataFrame, columns: Columns) -> 
 
 
 def _scored(weights, item_ids, params, test, dtype, block: int = 50) -> Iterator[tuple]:
-    """Yields lower and upper scores (M, n), targets (M,) and the events' places in order (M,), longest sessions first."""
+    """Yields lower and upper scores (M, n), targets (M,) and the events' places in order (M,)."""
     items, offsets = known_events(item_ids, test, Columns.of(params))
     lengths = np.diff(offsets)
     by_length = [s for s in np.argsort(-lengths, kind="stable") if lengths[s] > 1]

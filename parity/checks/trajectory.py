@@ -2,8 +2,8 @@
 
 How far is judged is measured, not fixed: GRU4Rec's own RSC15 settings are chaotic at the start, and a rounding of 1e-16
 is 1e-10 at step 8 and has the size of the weights some dozen steps later. So the harness's own program runs along from
-weights moved by a little, eta; what they have become by a step, over eta, is the scale of that step. Once rounding alone
-may have moved a weight tensor by a thousandth of it, nothing more is judged.
+weights moved by a little, eta; what they have become by a step, over eta, is the scale of that step. Once rounding
+alone may have moved a weight tensor by a thousandth of it, nothing more is judged.
 """
 
 from typing import Any, Callable, Iterable, Iterator, Mapping
@@ -21,8 +21,9 @@ DRAWS = 2
 
 
 class Spread:
-    """How far rounding has carried by each step: runs of the harness's own program, ``shadow`` in float64 from starts that
-    were moved a little, and ``coarse`` in float32.
+    """How far rounding has carried by each step, measured on the harness's own program.
+
+    shadow: in float64, run from starts that were moved a little. coarse: in float32, from the start itself.
     """
 
     def __init__(self, shadow: Engine, coarse: Engine, dtype: str, draws: int = DRAWS, seed: int = 20180609):

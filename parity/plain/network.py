@@ -14,7 +14,7 @@ Weights = Mapping[str, Array]
 
 
 class Activation(NamedTuple):
-    """An elementwise, non-decreasing function of the pre-activation, and its derivative (1 from the right at a kink)."""
+    """An elementwise, non-decreasing function of the pre-activation, and its derivative (from the right at a kink)."""
 
     of: Callable[[Array], Array]
     slope: Callable[[Array], Array]

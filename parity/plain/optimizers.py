@@ -111,7 +111,7 @@ def step_of(name: str, g: Array, state: Mapping[str, Array], rates: Rates, where
 def updated(
     params: Mapping[str, Any], rates: Rates, p: Array, g: Array, state: Mapping[str, Array], where: Dense | Rows
 ) -> tuple[Array, dict[str, Array]]:
-    """New tensor and state. L2 acts inside the velocity, as a decay of dense tensors, on the rows read of the others."""
+    """New tensor and state. L2 acts inside the velocity; without one as a decay, of row tensors in the rows read."""
     step, new = step_of(params.get("adapt", "adagrad") or "", g, state, rates, where)
     lmbd, momentum = params.get("lmbd", 0.0), params.get("momentum", 0.0)
     is_rows = isinstance(where, Rows)

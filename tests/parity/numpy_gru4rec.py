@@ -1,6 +1,6 @@
 """GRU4Rec in plain NumPy, an engine of a third party: one layer, no embedding, no dropout, adagrad.
 
-It follows ``parity.protocol.Engine``. What it lacks raises NotImplementedError, which the harness reports as not covered.
+It follows ``parity.protocol.Engine``. What it lacks raises NotImplementedError, which is reported as not covered.
 """
 
 import numpy as np

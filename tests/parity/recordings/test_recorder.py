@@ -114,7 +114,7 @@ def test_a_recording_that_would_be_refused_is_not_written(made, tmp_path):
 
 
 def replayed(path, engine):
-    recording = golden.Recording(path)
+    recording = read(path)
     checks = golden.replay(recording, engines.named(engine))
     return {check.name: check.broken or str(check.worst) for check in checks.failed}, checks
 
@@ -134,7 +134,8 @@ def test_a_recording_of_keras_replays_with_all_that_it_owes(frames, tmp_path, dt
     failures, checks = replayed(tmp_path / "keras.npz", "keras")
     assert not failures
     owed = manifest.owed(read(tmp_path / "keras.npz"))
-    assert owed == {check.name: check.compared for check in checks.values() if check.compared}
+    assert all(checks[name].compared >= wanted for name, wanted in owed.items())
+    assert checks.verdict == "held"
     assert len(made.evaluations) == 12 and not made.spec.absent
 
 
