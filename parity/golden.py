@@ -88,14 +88,17 @@ def _named(hidden: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     return {f"H{k}": H for k, H in enumerate(hidden)}
 
 
-def replay(recording: Recording, spec: EngineSpec) -> Checks:
-    """Run an engine as it was recorded, and compare all that was recorded. What is owed and is not compared is told."""
+def replay(recording: Recording, spec: EngineSpec, scales: list[Reach] | None = None) -> Checks:
+    """Run an engine as it was recorded, and compare all that was recorded. What is owed and is not compared is told.
+
+    scales: those of :func:`reach`, where they are known already.
+    """
     checks = Checks()
     for name in MADE:
         checks[name]
     engine = checks.attempt(MADE, _prepared, recording, spec)
     if engine is not None:
-        scales = reach(recording)
+        scales = scales or reach(recording)
         checks.attempt(("batches", "initial-weights"), _start, recording, engine)
         checks.attempt(STEPWISE, _steps, recording, engine, scales)
         checks.attempt(("forward",), _predictions, recording, engine, scales)
