@@ -5,9 +5,9 @@ import logging
 import sys
 
 from parity import engines
-from parity.commands import golden, matrix, record, run, selftest, validate
+from parity.commands import golden, matrix, record, run, selftest, smallest, validate
 
-COMMANDS = (run, golden, selftest, matrix, record, validate)
+COMMANDS = (run, golden, selftest, matrix, smallest, record, validate)
 
 
 def parser() -> argparse.ArgumentParser:
