@@ -86,9 +86,7 @@ def read_events(
     )
 
 
-def scored(
-    engine: Engine, events: Events, widths: Sequence[int] | None = None, lanes: int = 100
-) -> Iterator[Scored]:
+def scored(engine: Engine, events: Events, widths: Sequence[int] | None = None, lanes: int = 100) -> Iterator[Scored]:
     """Score all predictions of ``events``, up to ``lanes`` sessions side by side, the longest first.
 
     widths: units of each GRU layer; by default those of the engine's training state. Every prediction comes once, in
