@@ -14,10 +14,11 @@ from parity.convergence import equivalence
 from parity.convergence.equivalence import Equivalence
 from parity.convergence.sample import LENGTH, PREFIXES, Runs, dropout_seed
 from parity.data import Dataset
+from parity.engine import Engine
 from parity.engines import EngineSpec
 from parity.measure import Checks
 
-FEWEST = 2  # runs of a candidate
+FEWEST = 4  # runs of a candidate; the deviation of fewer is not known well enough for any claim
 
 # Options that a faulty engine acts as if it had been given, by the name of the fault; a callable changes the value.
 FAULTS: dict[str, dict[str, Any]] = {
@@ -43,7 +44,7 @@ def draw(
     seed: int,
     prefixes: np.ndarray | None,
     dtype: str = "float32",
-) -> Runs:
+) -> tuple[Runs, Engine]:
     """One full run of a new engine by ``fit``, as a user calls it: no store and no other option is given.
 
     The figures of a run that has diverged are NaN. prefixes: numbers of the predictions whose lists are kept; None for
@@ -70,9 +71,10 @@ def draw(
     else:
         metrics = np.full((len(evaluator.CUT_OFFS), 2), np.nan)
         lists, scores = np.full((len(prefixes), LENGTH), -1), np.full((len(prefixes), LENGTH), np.nan)
-    return Runs(
+    run = Runs(
         np.array([seed]), losses[None], metrics[None], lists[None].astype(np.int32), scores[None].astype(np.float32)
     )
+    return run, engine
 
 
 def check_training(checks: Checks, reference: Runs, candidate: Runs) -> list[Equivalence]:

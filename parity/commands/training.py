@@ -1,7 +1,6 @@
 """``python -m parity training``: are an engine's full runs equivalent to the stored runs of the reference?"""
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -15,16 +14,16 @@ from rich.progress import Progress
 from parity import data, engines, settings, tables
 from parity.checks.training import FAULTS, FEWEST, check_training, draw, faulty
 from parity.commands import common
-from parity.convergence import equivalence, sample
+from parity.convergence import equivalence, recording, sample
 from parity.convergence.sample import Runs, Sample
 from parity.data import Dataset
-from parity.files import written_whole
 from parity.measure import Checks
 from parity.workers import run_all
 
 FIRST_SEED = 1001  # of drawn runs; the stored ones have small numbers
 RUNS = 16
 FAULTY_RUNS = 8
+RECORDED_RUNS = 32
 SPLITS = 1000
 
 
@@ -146,11 +145,13 @@ class Drawn(NamedTuple):
     runs: Runs | None
     lacks: str = ""  # the engine does not support it
     broken: str = ""  # what it raised
+    computed_on: str = ""
 
 
 def draw_run(engine: str, device: str, *arguments: Any) -> Drawn:
     try:
-        return Drawn(draw(engines.for_device(engines.named(engine), device), *arguments))
+        run, made = draw(engines.for_device(engines.named(engine), device), *arguments)
+        return Drawn(run, computed_on=engines.device_of(made))
     except NotImplementedError as missing:
         return Drawn(None, lacks=str(missing) or "not supported by the engine")
     except Exception as problem:  # noqa: BLE001  an engine under test may raise anything
@@ -199,8 +200,8 @@ def _judge(options: argparse.Namespace, stored: Sample, chosen: list[str], datas
     console, first = tables.console(), options.seed or FIRST_SEED
     console.print(_who(stored, chosen))
     console.print(
-        f"{', '.join(names)}: {runs} runs of each setting, seeds {first} to {first + runs - 1}, {stored.about['dtype']}, "
-        f"{stored.epochs} epochs, device {device} ({remark})"
+        f"{', '.join(names)}: {runs} runs of each setting, seeds {first} to {first + runs - 1}, "
+        f"{stored.about['dtype']}, {stored.epochs} epochs, device {device} ({remark})"
     )
     pairs = [(name, setting) for setting in chosen for name in names]
     tasks = [
@@ -329,87 +330,37 @@ def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], da
 
 
 def _record(options: argparse.Namespace, dataset: Dataset) -> int:
-    names = options.engine or ["original"]
+    names, runs, first = options.engine or ["original"], options.runs or RECORDED_RUNS, options.seed or 1
     if len(names) > 1:
         raise ValueError(f"--record with {len(names)} engines: one is accepted")
-    name = options.name or ("embedded" if options.data == ["embedded"] else Path(options.data[0]).resolve().parent.name)
     chosen = settings.choose(options.config or ["all"])
     chosen = {key: params | ({"n_epochs": options.epochs} if options.epochs else {}) for key, params in chosen.items()}
-    epochs = {params["n_epochs"] for params in chosen.values()}
+    epochs = {params.get("n_epochs", 10) for params in chosen.values()}
     if len(epochs) > 1:
-        raise ValueError("--record: the settings have different numbers of epochs; give --epochs")
+        raise ValueError("--record: the settings have different numbers of epochs; --epochs gives them one")
+    name = options.name or ("embedded" if options.data == ["embedded"] else Path(options.data[0]).resolve().parent.name)
     device, _ = engines.choose_device(options.device, names)
     common.check_engines(names)
-    console, first, runs = tables.console(), options.seed or 1, options.runs or 32
-    work = options.record / name
-    wanted = [(setting, seed) for seed in range(first, first + runs) for setting in chosen]
-    todo = [pair for pair in wanted if not _kept(work, *pair).exists()]
-    console.print(f"{len(wanted)} runs of {names[0]}, {len(wanted) - len(todo)} of them made before, into {work}")
-    began = datetime.now(timezone.utc)
+    work, seeds = recording.Work(options.record / name), range(first, first + runs)
+    todo = [(setting, seed) for seed in seeds for setting in chosen if not work.has(setting, seed)]
+    console = tables.console()
+    console.print(f"{len(todo)} of {runs * len(chosen)} runs of {names[0]} are to be made, in {work.folder}")
     tasks = [Task(names[0], device, chosen[setting], dataset, seed, None) for setting, seed in todo]
-    drawn = _draw_all(tasks, options.jobs, console, lambda at, one: _keep(_kept(work, *todo[at]), one.runs))
+    drawn = _draw_all(tasks, options.jobs, console, lambda at, one: one.runs and work.keep(*todo[at], one.runs))
     problems = [part.broken or part.lacks for part in drawn if part.runs is None]
     if problems:
         raise RuntimeError(f"{len(problems)} runs were not made: {problems[0]}")
     made_by = {
         "engine": names[0],
+        "computed_on": next((part.computed_on for part in drawn), "made before"),
         "command": shlex.join(["python", "-m", "parity", *sys.argv[1:]]),
-        "date": began.date().isoformat(),
+        "date": datetime.now(timezone.utc).date().isoformat(),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-        "device": device,
         "environment": engines.environment(),
     }
-    path = pack(work, options.record, name, chosen, epochs.pop(), dataset, made_by)
-    print(f"training: {len(wanted)} runs stored: {path}, {path.with_suffix('.npz')}", flush=True)
+    path = sample.write(
+        options.record, name, recording.about(chosen, seeds, epochs.pop(), dataset, made_by),
+        recording.prefixes_of(dataset), {setting: work.joined(setting, seeds) for setting in chosen},
+    )  # fmt: skip
+    print(f"training: {runs * len(chosen)} runs stored: {path}, {path.with_suffix('.npz')}", flush=True)
     return 0
-
-
-def _kept(work: Path, setting: str, seed: int) -> Path:
-    return work / setting / f"{seed}.npz"
-
-
-def _keep(path: Path, runs: Runs | None) -> None:
-    if runs is None:
-        return
-    with written_whole(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **vars(runs))
-
-
-def pack(
-    work: Path, folder: Path, name: str, chosen: dict[str, dict], epochs: int, dataset: Dataset, made_by: dict
-) -> Path:
-    """Store the kept runs of ``work`` as the sample ``name`` of ``folder``; returns the path of its JSON."""
-    runs = {}
-    for setting in chosen:
-        parts = []
-        for path in sorted((work / setting).glob("*.npz"), key=lambda path: int(path.stem)):
-            with np.load(path, allow_pickle=False) as kept:
-                parts.append(Runs(**{key: kept[key] for key in kept.files}))
-        runs[setting] = Runs.joined(parts)
-    seeds = sorted({int(seed) for part in runs.values() for seed in part.seeds})
-    prefixes = evaluated_prefixes(dataset)
-    about = {
-        "what": "full runs by fit, for python -m parity training",
-        "data": dataset.describe(),
-        "epochs": epochs,
-        "dtype": "float32",
-        "settings": chosen,
-        "seeds": seeds,
-        "dropout_seed": "12345 + seed",
-        "fit": "fit(train), without further options",
-        "evaluation": "parity.evaluator: all items, conservative ties, Recall and MRR at 1, 5, 10, 20",
-        "prefixes": f"{len(prefixes)} predictions, numbers floor(k*P/{len(prefixes)}) of the P predictions of the test "
-        "data by (session, time, item); lists by item index in the order of first appearance in the training data",
-        "margin": f"the larger of {equivalence.RELATIVE:.0%} of the mean and {equivalence.DEVIATIONS:g} standard "
-        "deviation of the runs",
-        "made_by": made_by,
-    }
-    return sample.write(folder, name, json.loads(json.dumps(about)), prefixes, runs)
-
-
-def evaluated_prefixes(dataset: Dataset) -> np.ndarray:
-    """Numbers of the predictions whose lists are kept."""
-    from parity import evaluator
-
-    events = evaluator.read_events(dataset.test, dataset.train["ItemId"].unique())
-    return evaluator.spread_over(len(events.predicted), sample.PREFIXES)

@@ -18,11 +18,11 @@ papers' authors put it). Its second holds where another seed alone moves a resul
 by one standard deviation, a run of the candidate beats a run of the reference with a probability between 0.24 and 0.76,
 so that one published figure cannot tell which of the two it comes from.
 
-**Shared items.** delta is the mean overlap of candidate and reference runs less that of two reference runs, so that each
-of the n reference runs stands in both means. A candidate's run counts c, its mean overlap with the reference's runs; a
-reference's run counts 2*o*(n-1)/(n-2) - m, with o its mean overlap with the others and m that with the candidate's, all
-moved to the mean of o. These are the jackknife's pseudo-values of delta (Arvesen 1969); the plain overlaps would be
-taken for independent, which they are not.
+**Shared items.** delta is the mean overlap of candidate and reference runs less that of two reference runs, so that
+each of the n reference runs stands in both means. A candidate's run counts c, its mean overlap with the reference's
+runs; a reference's run counts 2*o*(n-1)/(n-2) - m, with o its mean overlap with the others and m that with the
+candidate's, all moved to the mean of o. These are the jackknife's pseudo-values of delta (Arvesen 1969); the plain
+overlaps would be taken for independent, which they are not.
 """
 
 import math
