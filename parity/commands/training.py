@@ -21,7 +21,7 @@ from parity.measure import Checks
 from parity.workers import run_all
 
 FIRST_SEED = 1001  # of drawn runs; the stored ones have small numbers
-RUNS = 16
+RUNS = 24
 FAULTY_RUNS = 8
 RECORDED_RUNS = 32
 SPLITS = 1000
@@ -235,6 +235,12 @@ def _print(console, title: str, checks: Checks, tests: list[equivalence.Equivale
         console.print(f"[bold]{title}[/]: {check.status}: {tables.explain(check)}")
     else:
         console.print(_table(title, tests))
+        runs, needed = tests[0].candidate.count, equivalence.runs_needed(tests)
+        console.print(
+            f"power to hold all figures at a true difference of 0: at least "
+            f"{equivalence.power_of_all(tests, runs):.2f} by {runs} runs; {equivalence.POWER} by "
+            f"{needed or 'no number of'} runs"
+        )
     for reason in dict.fromkeys(check.not_covered if tests else []):
         console.print(f"not covered: {reason}")
     for note in check.notes:
@@ -244,7 +250,7 @@ def _print(console, title: str, checks: Checks, tests: list[equivalence.Equivale
 
 
 def _table(title: str, tests: list[equivalence.Equivalence]):
-    right = ("reference", "engine", "difference", "margin", "p same", "p beyond", "power", "runs for 0.9")
+    right = ("reference", "engine", "difference", "margin", "p same", "p beyond", "power")
     made = tables.table(
         title, "figure", *right[:3], "90 % interval", *right[3:], "verdict", right=(*right, "90 % interval")
     )
@@ -260,7 +266,6 @@ def _table(title: str, tests: list[equivalence.Equivalence]):
             f"{test.p_equivalent:.2g}",
             f"{test.p_beyond:.2g}",
             f"{test.power:.2f}",
-            str(test.needed or "none"),
             tables.status(test.status),
         )
     return made
@@ -323,7 +328,7 @@ def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], da
         + (f"; NOT CAUGHT: {', '.join(missed)}" if missed else ""),
         flush=True,
     )
-    return 1 if missed or alarms > equivalence.LEVEL else 0
+    return 1 if missed or alarms > equivalence.LEVEL else 0 if pairs else 3
 
 
 # ---- recording
@@ -335,8 +340,7 @@ def _record(options: argparse.Namespace, dataset: Dataset) -> int:
         raise ValueError(f"--record with {len(names)} engines: one is accepted")
     chosen = settings.choose(options.config or ["all"])
     chosen = {key: params | ({"n_epochs": options.epochs} if options.epochs else {}) for key, params in chosen.items()}
-    epochs = {params.get("n_epochs", 10) for params in chosen.values()}
-    if len(epochs) > 1:
+    if len({params.get("n_epochs", 10) for params in chosen.values()}) > 1:
         raise ValueError("--record: the settings have different numbers of epochs; --epochs gives them one")
     name = options.name or ("embedded" if options.data == ["embedded"] else Path(options.data[0]).resolve().parent.name)
     device, _ = engines.choose_device(options.device, names)
@@ -358,9 +362,9 @@ def _record(options: argparse.Namespace, dataset: Dataset) -> int:
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "environment": engines.environment(),
     }
+    made = {setting: work.joined(setting, seeds) for setting in chosen}
     path = sample.write(
-        options.record, name, recording.about(chosen, seeds, epochs.pop(), dataset, made_by),
-        recording.prefixes_of(dataset), {setting: work.joined(setting, seeds) for setting in chosen},
-    )  # fmt: skip
+        options.record, name, recording.about(chosen, made, dataset, made_by), recording.prefixes_of(dataset), made
+    )
     print(f"training: {runs * len(chosen)} runs stored: {path}, {path.with_suffix('.npz')}", flush=True)
     return 0

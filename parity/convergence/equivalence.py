@@ -9,8 +9,11 @@ reference's runs) the means of the two samples are compared, delta = mean(candid
   real and smaller than the margin is no failure. Or a run of the candidate is not finite.
 * **not covered**: neither is shown. There are too few runs, or delta is close to the margin.
 
-The p-values of the figures are adjusted by Holm's procedure, so that with probability at least 1 - LEVEL no claim of
-equivalence about a setting is wrong, and likewise no claim of a difference.
+**Levels.** A setting is held if every figure is, each at the level of 5 %; that claim is wrong with a probability of at
+most 5 %, without any adjustment (an intersection-union test, Berger 1982). What is said of single figures where not all
+are held is adjusted by Hochberg's procedure (1988), which is just that where all are. A setting is failed if any figure
+is; so the p-values of differences are adjusted by Holm's procedure (1979), and a false alarm in any of the figures has
+a probability of at most 5 %.
 
 **The margin** is a property of the stored sample alone: the larger of 2 % of the reference's mean and one standard
 deviation of its runs. Its first part is what readers of a table of results take for the same ("a few percent", as the
@@ -27,6 +30,7 @@ overlaps would be taken for independent, which they are not.
 
 import math
 from dataclasses import dataclass
+from typing import Callable
 
 import numpy as np
 from scipy import stats
@@ -60,7 +64,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Equivalence:
-    """The test of one figure. p-values are adjusted (Holm) over the figures of the setting."""
+    """The test of one figure. p-values are adjusted over the figures of the setting."""
 
     figure: str
     reference: Group
@@ -74,12 +78,11 @@ class Equivalence:
     @property
     def power(self) -> float:
         """Of holding at delta = 0 with that many runs, if these spread as the reference's do."""
-        return power(self.margin, self.alone, Group(self.alone.mean, self.alone.deviation, self.candidate.count))
+        return self.power_of(self.candidate.count)
 
-    @property
-    def needed(self) -> int | None:
-        """Runs for :data:`POWER` at delta = 0; None: not with the stored runs, however many are drawn."""
-        return runs_needed(self.margin, self.alone, self.alone.deviation)
+    def power_of(self, runs: int) -> float:
+        """The power of another number of runs."""
+        return power(self.margin, self.reference, Group(self.reference.mean, self.alone.deviation, runs))
 
     @property
     def delta(self) -> float:
@@ -94,9 +97,13 @@ class Equivalence:
     @property
     def decides(self) -> int | None:
         """Runs that would decide with probability POWER if the true difference were the one found; None: none would."""
-        if abs(self.delta) < self.margin:
-            return runs_needed(self.margin, self.reference, self.candidate.deviation, self.delta)
-        return runs_needed(self.margin, self.reference, self.candidate.deviation, self.delta, beyond=True)
+        beyond = abs(self.delta) > self.margin
+
+        def enough(runs: int) -> bool:
+            drawn = Group(self.candidate.mean, self.candidate.deviation, runs)
+            return power(self.margin, self.reference, drawn, self.delta, beyond) >= POWER
+
+        return least_runs(enough)
 
 
 # ---- figures of runs
@@ -135,6 +142,12 @@ def shared(own: np.ndarray, cross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return pseudo - pseudo.mean() + o.mean(), cross.mean(axis=1)
 
 
+def alone(reference: Runs, own: np.ndarray | None = None) -> list[Group]:
+    """Mean and deviation of each figure of the reference's runs; they give the margins. own: their overlaps."""
+    own = overlaps(reference.lists, reference.lists) if own is None else own
+    return [Group.of(v) for v in (*values(reference), own_shared(own))]
+
+
 def margin_of(group: Group) -> float:
     return max(RELATIVE * abs(group.mean), DEVIATIONS * group.deviation)
 
@@ -167,31 +180,32 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
+def hochberg(p: np.ndarray) -> np.ndarray:
+    """Hochberg's adjusted p-values, in the order given: all are up to LEVEL where the largest of ``p`` is."""
+    p, order = np.asarray(p, float), np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum.accumulate((p[order] * np.arange(len(p), 0, -1))[::-1])[::-1]
+    return adjusted
+
+
 def power(margin: float, a: Group, b: Group, delta: float = 0.0, beyond: bool = False) -> float:
-    """Probability to show |delta| < margin, or with ``beyond`` > margin, at the strictest level of Holm's procedure.
+    """Probability to show |delta| < margin at LEVEL, or with ``beyond`` > margin at the strictest level of Holm's
+    procedure.
 
     The distribution of the statistic is taken as Student's, moved; with few runs that is low by some percent.
     """
     error, freedom = _welch(a, b)
     if error == 0:
         return float((abs(delta) > margin) if beyond else (abs(delta) < margin))
-    limit = stats.t.isf(LEVEL / len(FIGURES), freedom)
+    limit = stats.t.isf(LEVEL / len(FIGURES) if beyond else LEVEL, freedom)
     if beyond:
         return float(stats.t.sf(limit - (abs(delta) - margin) / error, freedom))
     upper, lower = (margin - delta) / error - limit, -(margin + delta) / error + limit
     return float(max(0.0, stats.t.cdf(upper, freedom) - stats.t.cdf(lower, freedom)))
 
 
-def runs_needed(
-    margin: float, reference: Group, deviation: float, delta: float = 0.0, beyond: bool = False
-) -> int | None:
-    """The fewest candidate runs for a power of :data:`POWER` against the stored runs; None where :data:`MOST` are too
-    few.
-    """
-
-    def enough(count: int) -> bool:
-        return power(margin, reference, Group(reference.mean + delta, deviation, count), delta, beyond) >= POWER
-
+def least_runs(enough: Callable[[int], bool]) -> int | None:
+    """The least number of runs, 2 to :data:`MOST`, that is ``enough``, which more runs are too; None: MOST are not."""
     if not enough(MOST):
         return None
     low, high = 1, MOST  # not enough, enough
@@ -199,6 +213,16 @@ def runs_needed(
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+def power_of_all(tests: list[Equivalence], runs: int) -> float:
+    """A lower bound of the probability that all figures are held at delta = 0: 1 less those that each is not."""
+    return max(0.0, 1 - sum(1 - test.power_of(runs) for test in tests))
+
+
+def runs_needed(tests: list[Equivalence]) -> int | None:
+    """Runs for a :func:`power_of_all` of :data:`POWER`; None: not against the stored runs, however many are drawn."""
+    return least_runs(lambda runs: power_of_all(tests, runs) >= POWER)
 
 
 def compare(
@@ -211,20 +235,19 @@ def compare(
     own = overlaps(reference.lists, reference.lists) if own is None else own
     cross = overlaps(candidate.lists, reference.lists) if cross is None else cross
     pairs = list(zip(values(reference), values(candidate))) + [shared(own, cross)]
-    alone = [Group.of(v) for v in (*values(reference), own_shared(own))]
-    return _tested([(Group.of(a), Group.of(b)) for a, b in pairs], alone)
+    return _tested([(Group.of(a), Group.of(b)) for a, b in pairs], alone(reference, own))
 
 
-def _tested(pairs: list[tuple[Group, Group]], alone: list[Group]) -> list[Equivalence]:
-    margins, found = [margin_of(group) for group in alone], []
+def _tested(pairs: list[tuple[Group, Group]], lone: list[Group]) -> list[Equivalence]:
+    margins, found = [margin_of(group) for group in lone], []
     for (a, b), margin in zip(pairs, margins):
         error, freedom = _welch(a, b)
         reach = error * stats.t.isf(LEVEL, freedom)
         delta = b.mean - a.mean
         found.append(((delta - reach, delta + reach), *p_values(delta, margin, error, freedom)))
-    equivalent, beyond = holm([p for _, p, _ in found]), holm([p for _, _, p in found])
+    equivalent, beyond = hochberg([p for _, p, _ in found]), holm([p for _, _, p in found])
     return [
-        Equivalence(figure, a, b, margins[k], found[k][0], float(equivalent[k]), float(beyond[k]), alone[k])
+        Equivalence(figure, a, b, margins[k], found[k][0], float(equivalent[k]), float(beyond[k]), lone[k])
         for k, (figure, (a, b)) in enumerate(zip(FIGURES, pairs))
     ]
 

@@ -50,26 +50,33 @@ def prefixes_of(dataset: Dataset) -> np.ndarray:
 
 
 def about(
-    settings: dict[str, dict[str, Any]], seeds: Sequence[int], epochs: int, dataset: Dataset, made_by: dict[str, Any]
+    settings: dict[str, dict[str, Any]], runs: dict[str, Runs], dataset: Dataset, made_by: dict[str, Any]
 ) -> dict[str, Any]:
-    """What stands in the JSON beside the runs."""
-    prefixes = len(prefixes_of(dataset))
+    """What stands in the JSON beside the runs: of what, how and by whom they were made, and the margins they give."""
+    prefixes, some = len(prefixes_of(dataset)), next(iter(runs.values()))
     return json.loads(
         json.dumps(
             {
                 "what": "full runs by fit, for python -m parity training",
                 "data": dataset.describe(),
-                "epochs": epochs,
+                "epochs": some.losses.shape[1],
                 "dtype": "float32",
                 "settings": settings,
-                "seeds": list(seeds),
+                "seeds": some.seeds.tolist(),
                 "dropout_seed": "12345 + seed",
                 "fit": "fit(train), without further options",
                 "evaluation": "parity.evaluator: all items, conservative ties, Recall and MRR at 1, 5, 10, 20",
                 "prefixes": f"{prefixes} predictions, numbers floor(k*P/{prefixes}) of the P predictions of the test "
                 "data by (session, time, item); items by index in the order of first appearance in the training data",
-                "margin": f"the larger of {equivalence.RELATIVE:.0%} of the mean and {equivalence.DEVIATIONS:g} "
+                "margin": f"of each figure, the larger of {equivalence.RELATIVE:.0%} of the mean and {equivalence.DEVIATIONS:g} "
                 "standard deviation of the runs",
+                "margins": {
+                    setting: {
+                        figure: float(f"{equivalence.margin_of(group):.6g}")
+                        for figure, group in zip(equivalence.FIGURES, equivalence.alone(part))
+                    }
+                    for setting, part in runs.items()
+                },
                 "made_by": made_by,
             }
         )
