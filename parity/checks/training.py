@@ -27,14 +27,16 @@ FAULTS: dict[str, dict[str, Any]] = {
     "dropout left out": {"dropout_p_hidden": lambda _: 0.0},
     "samples by popularity, not uniform": {"sample_alpha": lambda _: 1.0},
 }
+_DEFAULTS = {"learning_rate": 0.1, "momentum": 0.0, "dropout_p_hidden": 0.0, "sample_alpha": 0.75}
 
 
 def faulty(params: dict[str, Any], fault: str) -> dict[str, Any] | None:
     """``params`` as the fault makes them; None where the setting has no such part."""
     if not params.get("n_sample", 2048) and "sample_alpha" in FAULTS[fault]:
         return None
-    changed = {name: change(params[name]) for name, change in FAULTS[fault].items() if name in params}
-    return params | changed if any(params[name] != value for name, value in changed.items()) else None
+    given = _DEFAULTS | params
+    changed = {name: change(given[name]) for name, change in FAULTS[fault].items()}
+    return params | changed if any(given[name] != value for name, value in changed.items()) else None
 
 
 def draw(

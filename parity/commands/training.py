@@ -262,7 +262,7 @@ def _table(title: str, tests: list[equivalence.Equivalence]):
             *(f"{show(group.mean)} ± {show(group.deviation)}" for group in (test.reference, test.candidate)),
             f"{test.delta:+.{digits}f}",
             f"{test.interval[0]:+.{digits}f} to {test.interval[1]:+.{digits}f}",
-            show(test.margin),
+            f"{show(test.margin)} ({test.margin / abs(test.reference.mean):.1%})" if test.reference.mean else "0",
             f"{test.p_equivalent:.2g}",
             f"{test.p_beyond:.2g}",
             f"{test.power:.2f}",

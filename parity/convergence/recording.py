@@ -68,7 +68,7 @@ def about(
                 "evaluation": "parity.evaluator: all items, conservative ties, Recall and MRR at 1, 5, 10, 20",
                 "prefixes": f"{prefixes} predictions, numbers floor(k*P/{prefixes}) of the P predictions of the test "
                 "data by (session, time, item); items by index in the order of first appearance in the training data",
-                "margin": f"of each figure, the larger of {equivalence.RELATIVE:.0%} of the mean and {equivalence.DEVIATIONS:g} "
+                "margin": f"the larger of {equivalence.RELATIVE:.0%} of the mean and {equivalence.DEVIATIONS:g} "
                 "standard deviation of the runs",
                 "margins": {
                     setting: {
