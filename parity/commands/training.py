@@ -6,19 +6,18 @@ import shlex
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from rich.progress import Progress
 
 from parity import data, engines, settings, tables
-from parity.checks.training import FAULTS, FEWEST, check_training, draw, faulty
+from parity.checks.training import FAULTS, FEWEST, check_training, faulty
 from parity.commands import common
 from parity.convergence import equivalence, recording, sample
+from parity.convergence.drawing import Drawn, Task, draw_all
 from parity.convergence.sample import Runs, Sample
 from parity.data import Dataset
 from parity.measure import Checks
-from parity.workers import run_all
 
 FIRST_SEED = 1001  # of drawn runs; the stored ones have small numbers
 RUNS = 24
@@ -125,49 +124,18 @@ def _chosen(options: argparse.Namespace, stored: Sample) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-# ---- drawing runs
+# ---- judging
 
 
-class Task(NamedTuple):
-    """One run."""
-
-    engine: str
-    device: str
-    params: dict[str, Any]
-    dataset: Dataset
-    seed: int
-    prefixes: np.ndarray | None
-
-
-class Drawn(NamedTuple):
-    """A run, or why there is none."""
-
-    runs: Runs | None
-    lacks: str = ""  # the engine does not support it
-    broken: str = ""  # what it raised
-    computed_on: str = ""
-
-
-def draw_run(engine: str, device: str, *arguments: Any) -> Drawn:
-    try:
-        run, made = draw(engines.for_device(engines.named(engine), device), *arguments)
-        return Drawn(run, computed_on=engines.device_of(made))
-    except NotImplementedError as missing:
-        return Drawn(None, lacks=str(missing) or "not supported by the engine")
-    except Exception as problem:  # noqa: BLE001  an engine under test may raise anything
-        return Drawn(None, broken=f"seed {arguments[2]}: {type(problem).__name__}: {problem}")
-
-
-def _draw_all(tasks: list[Task], jobs: int, console, keep=lambda at, drawn: None) -> list[Drawn]:
-    found: list = [None] * len(tasks)
-    names = list(dict.fromkeys(task.engine for task in tasks))
+def _draw_all(tasks: list[Task], jobs: int, console, done=lambda at, drawn: None) -> list[Drawn]:
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("full runs", total=len(tasks))
-        for at, drawn in run_all(draw_run, tasks, jobs, tasks[0].device if tasks else "cpu", names):
-            found[at] = drawn
-            keep(at, drawn)
+
+        def tell(at: int, drawn: Drawn) -> None:
+            done(at, drawn)
             progress.advance(bar)
-    return found
+
+        return draw_all(tasks, jobs, tell)
 
 
 def _checked(reference: Runs, drawn: list[Drawn]) -> tuple[Checks, list[equivalence.Equivalence]]:
@@ -184,9 +152,6 @@ def _checked(reference: Runs, drawn: list[Drawn]) -> tuple[Checks, list[equivale
 def _verdict(checks: Checks, tests: list[equivalence.Equivalence]) -> str:
     check = checks["training"]
     return check.status if not tests else equivalence.verdict(tests)
-
-
-# ---- judging
 
 
 def _judge(options: argparse.Namespace, stored: Sample, chosen: list[str], dataset: Dataset) -> int:
@@ -345,7 +310,8 @@ def _record(options: argparse.Namespace, dataset: Dataset) -> int:
     name = options.name or ("embedded" if options.data == ["embedded"] else Path(options.data[0]).resolve().parent.name)
     device, _ = engines.choose_device(options.device, names)
     common.check_engines(names)
-    work, seeds = recording.Work(options.record / name), range(first, first + runs)
+    kind = {"engine": names[0], "device": device, "settings": chosen, "data": dataset.sha256}
+    work, seeds = recording.Work(options.record / name, kind), range(first, first + runs)
     todo = [(setting, seed) for seed in seeds for setting in chosen if not work.has(setting, seed)]
     console = tables.console()
     console.print(f"{len(todo)} of {runs * len(chosen)} runs of {names[0]} are to be made, in {work.folder}")

@@ -15,10 +15,19 @@ from parity.files import written_whole
 
 
 class Work:
-    """A folder of single runs, ``SETTING/SEED.npz``."""
+    """A folder of single runs, ``SETTING/SEED.npz``, all of one kind.
 
-    def __init__(self, folder: Path) -> None:
+    what: the kind: engine, settings, data. Raises ValueError where the folder holds runs of another.
+    """
+
+    def __init__(self, folder: Path, what: dict[str, Any]) -> None:
         self.folder = folder
+        text, path = json.dumps(what, indent=2, sort_keys=True) + "\n", folder / "runs.json"
+        if not path.exists():
+            with written_whole(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            raise ValueError(f"{path}: these runs are of another engine, other settings or other data")
 
     def has(self, setting: str, seed: int) -> bool:
         return self._path(setting, seed).exists()
@@ -54,30 +63,26 @@ def about(
 ) -> dict[str, Any]:
     """What stands in the JSON beside the runs: of what, how and by whom they were made, and the margins they give."""
     prefixes, some = len(prefixes_of(dataset)), next(iter(runs.values()))
-    return json.loads(
-        json.dumps(
-            {
-                "what": "full runs by fit, for python -m parity training",
-                "data": dataset.describe(),
-                "epochs": some.losses.shape[1],
-                "dtype": "float32",
-                "settings": settings,
-                "seeds": some.seeds.tolist(),
-                "dropout_seed": "12345 + seed",
-                "fit": "fit(train), without further options",
-                "evaluation": "parity.evaluator: all items, conservative ties, Recall and MRR at 1, 5, 10, 20",
-                "prefixes": f"{prefixes} predictions, numbers floor(k*P/{prefixes}) of the P predictions of the test "
-                "data by (session, time, item); items by index in the order of first appearance in the training data",
-                "margin": f"the larger of {equivalence.RELATIVE:.0%} of the mean and {equivalence.DEVIATIONS:g} "
-                "standard deviation of the runs",
-                "margins": {
-                    setting: {
-                        figure: float(f"{equivalence.margin_of(group):.6g}")
-                        for figure, group in zip(equivalence.FIGURES, equivalence.alone(part))
-                    }
-                    for setting, part in runs.items()
-                },
-                "made_by": made_by,
-            }
-        )
-    )
+    told = {
+        "what": "full runs by fit, for python -m parity training",
+        "data": dataset.describe(),
+        "epochs": some.losses.shape[1],
+        "dtype": "float32",
+        "settings": settings,
+        "seeds": some.seeds.tolist(),
+        "dropout_seed": "12345 + seed",
+        "fit": "fit(train), without further options",
+        "evaluation": "parity.evaluator: all items, conservative ties, Recall and MRR at 1, 5, 10, 20",
+        "prefixes": f"{prefixes} predictions, numbers floor(k*P/{prefixes}) of the P predictions of the test data by "
+        "(session, time, item); items by index in the order of first appearance in the training data",
+        "margin": f"the larger of {equivalence.RELATIVE:.0%} of the mean and {equivalence.DEVIATIONS:g} standard "
+        "deviation of the runs",
+        "margins": {setting: _margins(part) for setting, part in runs.items()},
+        "made_by": made_by,
+    }
+    return json.loads(json.dumps(told))  # as it is read again
+
+
+def _margins(runs: Runs) -> dict[str, float]:
+    groups = zip(equivalence.FIGURES, equivalence.alone(runs))
+    return {figure: float(f"{equivalence.margin_of(group):.6g}") for figure, group in groups}

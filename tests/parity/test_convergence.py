@@ -239,7 +239,7 @@ def test_a_run_that_diverged_is_no_reference(tmp_path):
 
 
 def test_kept_runs_are_joined_and_a_damaged_one_is_named(tmp_path):
-    work, made = recording.Work(tmp_path), runs(2)
+    work, made = recording.Work(tmp_path, {"engine": "none"}), runs(2)
     for k in range(2):
         work.keep("top1", k, made.take([k]))
     assert work.has("top1", 1) and not work.has("top1", 2)
@@ -247,3 +247,10 @@ def test_kept_runs_are_joined_and_a_damaged_one_is_named(tmp_path):
     (tmp_path / "top1" / "1.npz").write_bytes(b"PK damaged")
     with pytest.raises(ValueError, match="1.npz"):
         work.joined("top1", [0, 1])
+
+
+def test_runs_of_another_kind_are_not_joined(tmp_path):
+    recording.Work(tmp_path, {"engine": "one"})
+    recording.Work(tmp_path, {"engine": "one"})
+    with pytest.raises(ValueError, match="another engine"):
+        recording.Work(tmp_path, {"engine": "two"})
