@@ -63,6 +63,9 @@ def add(commands) -> None:
     parser.add_argument(
         "--record", type=Path, metavar="FOLDER", help="make stored runs of one engine there; goes on where it stopped"
     )
+    parser.add_argument(
+        "--judge", type=Path, metavar="FILE", help="judge runs that --record made elsewhere, by their .json: draw none"
+    )
     parser.add_argument("--name", help="of what --record makes (default: embedded, or the folder of TRAIN)")
     common.add_device(parser)
     common.add_jobs(parser)
@@ -77,6 +80,8 @@ def execute(options: argparse.Namespace) -> int:
     chosen = _chosen(options, stored)
     if options.selftest:
         return _selftest(options, stored, chosen, dataset)
+    if options.judge:
+        return _judge_recorded(options, stored, chosen)
     return _judge(options, stored, chosen, dataset)
 
 
@@ -163,7 +168,7 @@ def _judge(options: argparse.Namespace, stored: Sample, chosen: list[str], datas
     device, remark = engines.choose_device(options.device, names)
     common.check_engines(names)
     console, first = tables.console(), options.seed or FIRST_SEED
-    console.print(_who(stored, chosen))
+    console.print(_who("stored", stored, chosen))
     console.print(
         f"{', '.join(names)}: {runs} runs of each setting, seeds {first} to {first + runs - 1}, "
         f"{stored.about['dtype']}, {stored.epochs} epochs, device {device} ({remark})"
@@ -177,18 +182,46 @@ def _judge(options: argparse.Namespace, stored: Sample, chosen: list[str], datas
     drawn = _draw_all(tasks, options.jobs, console)
     verdicts = {}
     for at, (name, setting) in enumerate(pairs):
-        reference = stored.runs[setting]
-        checks, tests = _checked(reference, drawn[at * runs : (at + 1) * runs])
-        verdicts[name, setting] = _verdict(checks, tests)
-        both = set(reference.seeds.tolist()) & set(range(first, first + runs))
-        _print(console, f"{setting}: {name}, {runs} runs, against {len(reference)} stored", checks, tests, len(both))
-    return _conclude("training", verdicts, f"{runs} runs each against the stored runs of {stored.name}")
+        checks, tests = _checked(stored.runs[setting], drawn[at * runs : (at + 1) * runs])
+        verdicts[name, setting] = _told(console, stored, name, setting, range(first, first + runs), checks, tests)
+    return _conclude(stored, verdicts)
 
 
-def _who(stored: Sample, chosen: list[str]) -> str:
+def _judge_recorded(options: argparse.Namespace, stored: Sample, chosen: list[str]) -> int:
+    """Runs that ``--record`` made, here or elsewhere."""
+    given = sample.read(options.judge)
+    name = str(given.about["made_by"].get("engine", given.name))
+    if (given.sha256, given.epochs, given.prefixes.tolist()) != (
+        stored.sha256,
+        stored.epochs,
+        stored.prefixes.tolist(),
+    ):
+        raise ValueError(f"--judge {options.judge}: its data, epochs or prefixes are not those of the stored runs")
+    same = {setting: key for setting in chosen for key in given.runs if given.params(key) == stored.params(setting)}
+    if not same:
+        raise ValueError(f"--judge {options.judge}: no setting of it is one of {', '.join(chosen)}")
+    console, verdicts = tables.console(), {}
+    console.print(_who("stored", stored, chosen))
+    console.print(_who("judged", given, list(same.values())))
+    for setting, key in same.items():
+        checks = Checks()
+        tests = check_training(checks, stored.runs[setting], given.runs[key])
+        verdicts[name, setting] = _told(console, stored, name, setting, given.runs[key].seeds, checks, tests)
+    return _conclude(stored, verdicts)
+
+
+def _told(console, stored: Sample, name: str, setting: str, seeds, checks: Checks, tests) -> str:
+    """Print the tests of one engine in one setting; returns the verdict."""
+    reference = stored.runs[setting]
+    both = set(reference.seeds.tolist()) & set(map(int, seeds))
+    _print(console, f"{setting}: {name}, {len(seeds)} runs, against {len(reference)} stored", checks, tests, len(both))
+    return _verdict(checks, tests)
+
+
+def _who(what: str, stored: Sample, chosen: list[str]) -> str:
     made, counts = stored.about["made_by"], {len(stored.runs[name]) for name in chosen}
     return (
-        f"stored: {stored.name}, {'/'.join(map(str, sorted(counts)))} runs of each setting, {stored.epochs} epochs, by "
+        f"{what}: {stored.name}, {'/'.join(map(str, sorted(counts)))} runs of each setting, {stored.epochs} epochs, by "
         f"{made.get('engine', '?')}, commit {made.get('commit', '?')}, {made.get('computed_on', '?')}; data: "
         f"{stored.about['data'].get('title', '?')}"
     )
@@ -236,15 +269,17 @@ def _table(title: str, tests: list[equivalence.Equivalence]):
     return made
 
 
-def _conclude(what: str, verdicts: dict[tuple[str, str], str], how: str) -> int:
+def _conclude(stored: Sample, verdicts: dict[tuple[str, str], str]) -> int:
     count = {status: sum(v == status for v in verdicts.values()) for status in ("held", "failed", "not covered")}
-    named = [f"{status}: {'; '.join(' in '.join(key) for key, v in verdicts.items() if v == status)}"
-             for status in ("failed", "not covered") if count[status]]  # fmt: skip
-    print(
-        f"{what}: {how}: {count['held']} of {len(verdicts)} held, {count['failed']} failed, "
-        f"{count['not covered']} not covered" + "".join(f"; {part}" for part in named),
-        flush=True,
-    )
+    parts = [
+        f"{count['held']} of {len(verdicts)} held",
+        f"{count['failed']} failed, {count['not covered']} not covered",
+    ]
+    for status in ("failed", "not covered"):
+        if count[status]:
+            parts.append(f"{status}: {', '.join(' in '.join(key) for key, v in verdicts.items() if v == status)}")
+    engines_judged = ", ".join(dict.fromkeys(name for name, _ in verdicts))
+    print(f"training: {engines_judged} against the stored runs of {stored.name}: {'; '.join(parts)}", flush=True)
     return 1 if count["failed"] else 3 if count["not covered"] else 0
 
 
@@ -257,7 +292,7 @@ def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], da
     device, remark = engines.choose_device(options.device, [name])
     common.check_engines([name])
     console, first = tables.console(), options.seed or FIRST_SEED
-    console.print(_who(stored, chosen))
+    console.print(_who("stored", stored, chosen))
     made = tables.table(
         f"Stored runs against each other, {SPLITS} random splits", "setting", "against the others", "held",
         "not covered", "false alarms", right=("held", "not covered", "false alarms"),

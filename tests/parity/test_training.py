@@ -203,7 +203,24 @@ def test_other_seeds_of_the_same_engine_are_held(recorded, trained, capsys):
     assert run(*recorded[0], "--runs", 12) == 0
     assert [seed for seed, _ in trained] == list(range(1001, 1013))
     printed = capsys.readouterr().out
-    assert "1 of 1 held, 0 failed, 0 not covered" in printed and "power" in printed
+    assert "1 of 1 held; 0 failed, 0 not covered" in printed and "power" in printed
+
+
+def test_runs_that_were_recorded_elsewhere_are_judged_without_drawing(recorded, trained, tmp_path, capsys):
+    given, record = recorded
+    made = [part if part != "mine" else "theirs" for part in record]
+    assert run(*made, "--seed", 501) == 0
+    trained.clear()
+    assert run(*given, "--judge", tmp_path / "made" / "theirs.json") == 0
+    assert not trained and f"{ENGINE} against the stored runs of mine: 1 of 1 held" in capsys.readouterr().out
+    (tmp_path / "small.txt").write_text("layers=5, batch_size=6, n_sample=4, n_epochs=2, learning_rate=0.1")
+    made = [part if part != "theirs" else "others" for part in made]
+    assert run(*made, "--seed", 501) == 0
+    with pytest.raises(ValueError, match="no setting of it is one of small"):
+        run(*given, "--judge", tmp_path / "made" / "others.json")
+    assert run(*made[:-4], "--config", tmp_path / "small.txt", "--name", "longer", "--epochs", 3, "--runs", 4) == 0
+    with pytest.raises(ValueError, match="its data, epochs or prefixes"):
+        run(*given, "--judge", tmp_path / "made" / "longer.json")
 
 
 def test_seeds_of_the_stored_runs_are_said(recorded, capsys):
