@@ -106,8 +106,10 @@ def check_training(checks: Checks, reference: Runs, candidate: Runs) -> list[Equ
             check.not_covered.append(f"{test.figure}: {undecided(test)}")
         else:
             check.within(test.figure, test.candidate.mean, test.reference.mean, test.margin)
-            if test.status == "held" and abs(test.delta) > 0 and not test.interval[0] <= 0 <= test.interval[1]:
-                check.notes.append(f"{test.figure}: a difference of {test.delta:+.3g} is real, and within the margin")
+            if test.status == "held" and test.p_zero <= equivalence.LEVEL:
+                check.notes.append(
+                    f"{test.figure}: there is a difference, {test.delta:+.3g} (p {test.p_zero:.2g}), within the margin"
+                )
     return found
 
 

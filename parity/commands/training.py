@@ -253,7 +253,7 @@ def _table(title: str, tests: list[equivalence.Equivalence]):
         title, "figure", *right[:3], "90 % interval", *right[3:], "verdict", right=(*right, "90 % interval")
     )
     for test in tests:
-        digits = max(2, 3 - int(np.floor(np.log10(max(test.margin, 1e-9)))) - 1)
+        digits = max(3, 1 - int(np.floor(np.log10(max(test.margin, 1e-9)))))  # of the margin, two
         show = lambda value: f"{value:.{digits}f}"  # noqa: E731
         made.add_row(
             test.figure,

@@ -1,7 +1,7 @@
 """Are a candidate's runs equivalent to the stored ones? Two one-sided tests, with margin and power.
 
-Of each figure (loss of the last epoch, Recall@20, MRR@20, and how many of the 20 best items a run shares with the
-reference's runs) the means of the two samples are compared, delta = mean(candidate) - mean(reference):
+The figures of a run are its final loss (of the last epoch), Recall@20, MRR@20, and overlap@20, the share of its 20 best
+items that the reference's runs have too. Of each the means are compared: delta = mean(candidate) - mean(reference).
 
 * **held**: equivalence is shown, |delta| < margin. Two one-sided Welch tests (Schuirmann 1987) refuse delta <= -margin
   and delta >= margin.
@@ -21,7 +21,7 @@ papers' authors put it). Its second holds where another seed alone moves a resul
 by one standard deviation, a run of the candidate beats a run of the reference with a probability between 0.24 and 0.76,
 so that one published figure cannot tell which of the two it comes from.
 
-**Shared items.** delta is the mean overlap of candidate and reference runs less that of two reference runs, so that
+**Overlap.** delta is the mean overlap of candidate and reference runs less that of two reference runs, so that
 each of the n reference runs stands in both means. A candidate's run counts c, its mean overlap with the reference's
 runs; a reference's run counts 2*o*(n-1)/(n-2) - m, with o its mean overlap with the others and m that with the
 candidate's, all moved to the mean of o. These are the jackknife's pseudo-values of delta (Arvesen 1969); the plain
@@ -37,7 +37,7 @@ from scipy import stats
 
 from parity.convergence.sample import Runs
 
-FIGURES = ("loss of the last epoch", "Recall@20", "MRR@20", "shared of the best 20")
+FIGURES = ("final loss", "Recall@20", "MRR@20", "overlap@20")
 LEVEL = 0.05
 RELATIVE = 0.02  # of the reference's mean
 DEVIATIONS = 1.0  # of the reference's runs
@@ -73,6 +73,7 @@ class Equivalence:
     interval: tuple[float, float]  # of delta, 1 - 2*LEVEL
     p_equivalent: float  # small: |delta| < margin
     p_beyond: float  # small: |delta| > margin
+    p_zero: float  # small: delta is not 0, which is no verdict
     alone: Group  # the reference's runs without a candidate: for the last figure without pseudo-values
 
     @property
@@ -244,10 +245,12 @@ def _tested(pairs: list[tuple[Group, Group]], lone: list[Group]) -> list[Equival
         error, freedom = _welch(a, b)
         reach = error * stats.t.isf(LEVEL, freedom)
         delta = b.mean - a.mean
-        found.append(((delta - reach, delta + reach), *p_values(delta, margin, error, freedom)))
-    equivalent, beyond = hochberg([p for _, p, _ in found]), holm([p for _, _, p in found])
+        zero = p_values(delta, 0.0, error, freedom)[1]
+        found.append(((delta - reach, delta + reach), *p_values(delta, margin, error, freedom), zero))
+    equivalent = hochberg([part[1] for part in found])
+    beyond, zero = holm([part[2] for part in found]), holm([part[3] for part in found])
     return [
-        Equivalence(figure, a, b, margins[k], found[k][0], float(equivalent[k]), float(beyond[k]), lone[k])
+        Equivalence(figure, a, b, margins[k], found[k][0], *map(float, (equivalent[k], beyond[k], zero[k])), lone[k])
         for k, (figure, (a, b)) in enumerate(zip(FIGURES, pairs))
     ]
 

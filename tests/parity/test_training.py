@@ -41,14 +41,14 @@ def test_runs_of_the_same_kind_are_held_by_every_figure():
 
 def test_a_difference_that_is_shown_fails():
     check, _ = judged(made_up(16, seed=1, shift=0.05))
-    assert check.status == "failed" and check.first_failure.tensor == "loss of the last epoch"
+    assert check.status == "failed" and check.first_failure.tensor == "final loss"
 
 
 def test_what_is_not_decided_says_how_many_runs_would():
     few = made_up(4, seed=1, spread=0.05)
     few.losses[:, -1] += 1 - few.losses[:, -1].mean()
     check, _ = judged(few, made_up(32, spread=0.05))
-    assert "loss of the last epoch" in check.not_covered[0] and "about" in check.not_covered[0]
+    assert "final loss" in check.not_covered[0] and "about" in check.not_covered[0]
     few.losses[:, -1] += 0.04  # near the margin
     check, _ = judged(few, made_up(32, spread=0.05))
     assert "no number of runs decides" in check.not_covered[0]
