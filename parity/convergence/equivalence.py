@@ -156,7 +156,7 @@ def margin_of(group: Group) -> float:
 # ---- the tests
 
 
-def _welch(a: Group, b: Group) -> tuple[float, float]:
+def welch(a: Group, b: Group) -> tuple[float, float]:
     """(standard error, degrees of freedom) of the difference of two means."""
     va, vb = a.variance_of_mean, b.variance_of_mean
     if va + vb == 0:
@@ -195,7 +195,7 @@ def power(margin: float, a: Group, b: Group, delta: float = 0.0, beyond: bool = 
 
     The distribution of the statistic is taken as Student's, moved; with few runs that is low by some percent.
     """
-    error, freedom = _welch(a, b)
+    error, freedom = welch(a, b)
     if error == 0:
         return float((abs(delta) > margin) if beyond else (abs(delta) < margin))
     limit = stats.t.isf(LEVEL / len(FIGURES) if beyond else LEVEL, freedom)
@@ -242,7 +242,7 @@ def compare(
 def _tested(pairs: list[tuple[Group, Group]], lone: list[Group]) -> list[Equivalence]:
     margins, found = [margin_of(group) for group in lone], []
     for (a, b), margin in zip(pairs, margins):
-        error, freedom = _welch(a, b)
+        error, freedom = welch(a, b)
         reach = error * stats.t.isf(LEVEL, freedom)
         delta = b.mean - a.mean
         zero = p_values(delta, 0.0, error, freedom)[1]

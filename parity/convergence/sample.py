@@ -100,11 +100,14 @@ def read(path: Path) -> Sample:
         raise ValueError(f"{path}: format {about['format']!r}; 1 is accepted")
     if not isinstance(about["settings"], dict) or not about["settings"]:
         raise ValueError(f"{path}: settings: a table of one or more settings is accepted")
-    if not isinstance(about["data"], dict) or "sha256" not in about["data"]:
+    for key in ("data", "made_by", "file"):
+        if not isinstance(about[key], dict):
+            raise ValueError(f"{path}: {key}: a table is accepted")
+    if "sha256" not in about["data"]:
         raise ValueError(f"{path}: data: no sha256")
     arrays = _arrays(path.with_suffix(".npz"), about["file"])
     prefixes = arrays.pop("prefixes", None)
-    if prefixes is None or prefixes.ndim != 1:
+    if prefixes is None or prefixes.ndim != 1 or prefixes.dtype.kind != "i":
         raise ValueError(f"{path.with_suffix('.npz')}: prefixes: (K,) numbers are needed")
     runs = {name: _runs(arrays, name, about["epochs"], len(prefixes), path) for name in about["settings"]}
     if arrays:
@@ -112,10 +115,10 @@ def read(path: Path) -> Sample:
     return Sample(path.stem, about, prefixes, runs)
 
 
-def _arrays(path: Path, file: Any) -> dict[str, np.ndarray]:
+def _arrays(path: Path, file: dict[str, Any]) -> dict[str, np.ndarray]:
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
-    if not isinstance(file, dict) or file.get("sha256") != found:
+    if file.get("sha256") != found:
         raise ValueError(f"{path}: its SHA-256 is {found}, not that of the JSON beside it")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:

@@ -117,7 +117,7 @@ def test_the_p_values_are_those_of_scipy_at_the_edges_of_the_margin():
     stream = np.random.RandomState(5)
     a, b, margin = stream.randn(20), 0.9 + 2 * stream.randn(9), 0.4
     groups = Group.of(a), Group.of(b)
-    equivalent, beyond = equivalence.p_values(groups[1].mean - groups[0].mean, margin, *equivalence._welch(*groups))
+    equivalent, beyond = equivalence.p_values(groups[1].mean - groups[0].mean, margin, *equivalence.welch(*groups))
     lower = stats.ttest_ind(b + margin, a, equal_var=False, alternative="greater").pvalue
     upper = stats.ttest_ind(b - margin, a, equal_var=False, alternative="less").pvalue
     assert equivalent == pytest.approx(max(lower, upper))
@@ -132,7 +132,7 @@ def test_the_power_is_what_simulation_gives(delta, beyond):
     shown = 0
     for _ in range(1000):
         a, b = Group.of(stream.randn(32)), Group.of(delta + stream.randn(runs_drawn))
-        p = equivalence.p_values(b.mean - a.mean, 1.0, *equivalence._welch(a, b))
+        p = equivalence.p_values(b.mean - a.mean, 1.0, *equivalence.welch(a, b))
         shown += p[beyond] <= (equivalence.LEVEL / len(FIGURES) if beyond else equivalence.LEVEL)
     assert shown / 1000 == pytest.approx(wanted, abs=0.05)
 
@@ -142,7 +142,7 @@ def test_claims_at_the_edge_of_the_margin_keep_their_level():
     stream, held, failed = np.random.RandomState(4), 0, 0
     for _ in range(1000):
         a, b = Group.of(stream.randn(32)), Group.of(1 + stream.randn(16))
-        equivalent, beyond = equivalence.p_values(b.mean - a.mean, 1.0, *equivalence._welch(a, b))
+        equivalent, beyond = equivalence.p_values(b.mean - a.mean, 1.0, *equivalence.welch(a, b))
         held, failed = held + (equivalent <= 0.05), failed + (beyond <= 0.05)
     assert max(held, failed) / 1000 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
 
@@ -200,6 +200,7 @@ def repacked(stored, change):
         (lambda a: a | {"top1/lists": np.array([None], object)}, "pickle"),
         (lambda a: a | {"bpr/losses": a["top1/losses"]}, "bpr/losses: of no setting"),
         (lambda a: {k: v for k, v in a.items() if k != "prefixes"}, "prefixes"),
+        (lambda a: a | {"prefixes": a["prefixes"].astype(str)}, "prefixes"),
     ],
 )
 def test_a_damaged_sample_is_named(stored, change, words):
@@ -227,6 +228,13 @@ def test_a_changed_file_and_a_zip_bomb_are_refused(stored):
 def test_a_json_that_is_no_sample_is_named(stored, text):
     stored.write_text(text)
     with pytest.raises(ValueError, match="made-up.json"):
+        sample.read(stored)
+
+
+@pytest.mark.parametrize("key", ["data", "settings", "made_by", "file"])
+def test_a_part_of_the_json_that_is_no_table_is_named(stored, key):
+    stored.write_text(json.dumps(json.loads(stored.read_text()) | {key: "words"}))
+    with pytest.raises(ValueError, match=f"made-up.json: {key}"):
         sample.read(stored)
 
 

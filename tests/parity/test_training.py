@@ -274,8 +274,9 @@ def test_what_cannot_be_compared_is_refused(recorded, change, words):
         run(*recorded[0], *change)
 
 
-def test_the_selftest_fails_where_a_fault_is_not_seen(recorded, trained, capsys):
+def test_the_selftest_fails_where_a_fault_is_not_seen(recorded, monkeypatch, capsys):
     """The engine's training knows of its learning rate only."""
+    monkeypatch.setattr(command, "SPLITS", 50)
     assert run(*recorded[0], "--selftest", "--runs", 4) == 1
     last = capsys.readouterr().out.splitlines()[-1]
     assert "1 of 2 faults failed" in last and last.endswith("NOT CAUGHT: samples by popularity, not uniform")
