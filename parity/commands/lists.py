@@ -56,7 +56,8 @@ def execute(options: argparse.Namespace) -> int:
     console.print(
         f"{options.lists}: {len(recorded.items)} predictions of {len(set(recorded.sessions.tolist()))} sessions, "
         f"{recorded.items.shape[1]} items each; {', '.join(f'{k}={v}' for k, v in params.items())}; {options.dtype}, "
-        f"device {device} ({remark})"
+        f"device {device} ({remark})",
+        markup=False,
     )
     verdicts = {}
     for name in names:

@@ -168,7 +168,7 @@ def _judge(options: argparse.Namespace, stored: Sample, chosen: list[str], datas
     device, remark = engines.choose_device(options.device, names)
     common.check_engines(names)
     console, first = tables.console(), options.seed or FIRST_SEED
-    console.print(_who("stored", stored, chosen))
+    console.print(_who("stored", stored, chosen), markup=False)
     console.print(
         f"{', '.join(names)}: {runs} runs of each setting, seeds {first} to {first + runs - 1}, "
         f"{stored.about['dtype']}, {stored.epochs} epochs, device {device} ({remark})"
@@ -201,8 +201,8 @@ def _judge_recorded(options: argparse.Namespace, stored: Sample, chosen: list[st
     if not same:
         raise ValueError(f"--judge {options.judge}: no setting of it is one of {', '.join(chosen)}")
     console, verdicts = tables.console(), {}
-    console.print(_who("stored", stored, chosen))
-    console.print(_who("judged", given, list(same.values())))
+    console.print(_who("stored", stored, chosen), markup=False)
+    console.print(_who("judged", given, list(same.values())), markup=False)
     for setting, key in same.items():
         checks = Checks()
         tests = check_training(checks, stored.runs[setting], given.runs[key])
@@ -230,7 +230,7 @@ def _who(what: str, stored: Sample, chosen: list[str]) -> str:
 def _print(console, title: str, checks: Checks, tests: list[equivalence.Equivalence], both: int) -> None:
     check = checks["training"]
     if not tests:
-        console.print(f"[bold]{title}[/]: {check.status}: {tables.explain(check)}")
+        console.print(f"{title}: {check.status}: {tables.explain(check)}", markup=False)
     else:
         console.print(_table(title, tests))
         runs, needed = tests[0].candidate.count, equivalence.runs_needed(tests)
@@ -240,9 +240,9 @@ def _print(console, title: str, checks: Checks, tests: list[equivalence.Equivale
             f"{needed or 'no number of'} runs"
         )
     for reason in dict.fromkeys(check.not_covered if tests else []):
-        console.print(f"not covered: {reason}")
+        console.print(f"not covered: {reason}", markup=False)
     for note in check.notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {note}", markup=False)
     if both:
         console.print(f"note: {both} seeds are those of stored runs, so that the two samples are not independent")
 
@@ -253,7 +253,8 @@ def _table(title: str, tests: list[equivalence.Equivalence]):
         title, "figure", *right[:3], "90 % interval", *right[3:], "verdict", right=(*right, "90 % interval")
     )
     for test in tests:
-        digits = max(3, 1 - int(np.floor(np.log10(max(test.margin, 1e-9)))))  # of the margin, two
+        smallest = max(1e-3, min(test.margin, test.reference.deviation, test.candidate.deviation))
+        digits = max(3, 1 - int(np.floor(np.log10(smallest))))
         show = lambda value: f"{value:.{digits}f}"  # noqa: E731
         made.add_row(
             test.figure,
@@ -292,7 +293,7 @@ def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], da
     device, remark = engines.choose_device(options.device, [name])
     common.check_engines([name])
     console, first = tables.console(), options.seed or FIRST_SEED
-    console.print(_who("stored", stored, chosen))
+    console.print(_who("stored", stored, chosen), markup=False)
     made = tables.table(
         f"Stored runs against each other, {SPLITS} random splits", "setting", "against the others", "held",
         "not covered", "false alarms", right=("held", "not covered", "false alarms"),

@@ -248,11 +248,11 @@ def test_a_faulty_engine_fails_and_names_itself(recorded, monkeypatch, capsys):
 
 def test_what_an_engine_raises_fails_and_what_it_lacks_is_not_covered(recorded, monkeypatch, capsys):
     def broken(self, *arguments, **options):
-        raise RuntimeError("out of paper")
+        raise RuntimeError("out of paper [A4]")
 
     monkeypatch.setattr(GRU4Rec, "fit", broken)
     assert run(*recorded[0], "--runs", 4) == 1
-    assert "seed 1001: RuntimeError: out of paper" in capsys.readouterr().out
+    assert "seed 1001: RuntimeError: out of paper [A4]" in capsys.readouterr().out
     monkeypatch.delattr(GRU4Rec, "fit")
     assert run(*recorded[0], "--runs", 4) == 3
     assert "the engine has no fit" in capsys.readouterr().out
