@@ -5,9 +5,9 @@ import logging
 import sys
 
 from parity import engines
-from parity.commands import golden, matrix, record, run, selftest, smallest, validate
+from parity.commands import golden, lists, matrix, record, run, selftest, smallest, training, validate
 
-COMMANDS = (run, golden, selftest, matrix, smallest, record, validate)
+COMMANDS = (run, golden, selftest, matrix, training, lists, smallest, record, validate)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy_gru4rec import GRU4Rec
 
-from parity import bounds, bounds, data, report
+from parity import bounds, data, report
 from parity.cli import main
 from parity.compare import MADE, Result
 from parity.measure import CHECKS, Verdict
