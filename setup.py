@@ -1,5 +1,5 @@
-"""Installs ``original`` (GRU4Rec on Aesara), ``keras_port`` (in Keras 3), ``parity`` (the harness over both) and
-``experiments`` (the command ``gru4rec``).
+"""Installs ``original`` (GRU4Rec on Aesara), ``keras_port`` (in Keras 3), ``gru4rec`` (the command, and what commands and
+harness share) and ``parity`` (the harness over both engines).
 """
 
 import re
@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 README = ROOT / "README.md"
-PACKAGES = ("original", "keras_port", "parity", "experiments")
+PACKAGES = ("original", "keras_port", "gru4rec", "parity")
 
 
 def cited_version() -> str:
@@ -27,8 +27,12 @@ setup(
     # Listed here, CITATION.cff also travels in the source archive, where the version above is read from it.
     license_files=["LICENSE", "CITATION.cff"],
     packages=find_packages(str(ROOT), include=[f"{name}{end}" for name in PACKAGES for end in ("", ".*")]),
-    package_data={"parity.report": ["schema.json", "style.css"], "experiments": ["paramfiles/*.toml"]},
-    entry_points={"console_scripts": ["gru4rec=experiments.cli:main"]},
+    package_data={
+        "": ["py.typed"],
+        "parity.recordings": ["*.npz", "*.json", "*.md"],
+        "parity.report": ["*.json", "*.css", "*.html", "templates/*"],
+    },
+    entry_points={"console_scripts": ["gru4rec=gru4rec.cli:main"]},
     # From below: pandas 3, Polars 2 and Keras 3.15 start at Python 3.11. From above: Python 3.12 has no
     # numpy.distutils, which Aesara 2.9.4 imports with NumPy 1.26 to look for a BLAS.
     python_requires=">=3.11,<3.12",
