@@ -45,7 +45,7 @@ def own_version() -> str:
     if not citation.is_file():
         return package_version("gru4rec-parity") or "of no known version"
     lines = citation.read_text(encoding="utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("version:")), "of no known version")
+    return next(line.partition(":")[2].strip() for line in lines if line.startswith("version:"))
 
 
 def machine() -> dict[str, Any]:

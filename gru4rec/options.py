@@ -11,7 +11,7 @@ from typing import Any, Iterable, Mapping
 
 from gru4rec import files
 from gru4rec.published import RSC15, SETTINGS, Params
-from gru4rec.terminal import quoted
+from gru4rec.terminal import quoted, shortened
 
 _LISTS = ("layers", "adapt_params")
 _INTEGERS = ("n_epochs", "batch_size", "embedding", "n_sample", "dwell_time")
@@ -107,7 +107,7 @@ def parse_pair(text: str, known: Iterable[str] = OPTIONS) -> tuple[str, Any]:
     """``name=value``. Raises ValueError for any other form."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ValueError(f"{quoted(text)}: name=value is needed, for example momentum=0.2")
+        raise ValueError(f"{shortened(text)}: name=value is needed, for example momentum=0.2")
     return name.strip(), parse(name.strip(), value.strip(), known)
 
 
@@ -125,7 +125,7 @@ def from_text(text: str, option: str = "-ps") -> Params:
     for part in filter(None, (part.strip() for part in text.split(","))):
         ((name, value),) = from_pairs(option, [part], OPTIONS).items()
         if name in params:
-            raise ValueError(f"{option} {quoted(text)}: {name} stands there twice")
+            raise ValueError(f"{option} {shortened(text)}: {name} stands there twice")
         params[name] = value
     return params
 
@@ -183,7 +183,7 @@ def _as_text(name: str, value: Any) -> str:
     fits = _is_number(value) if name in _INTEGERS + _NUMBERS + ("layers",) else name in _FLAGS and value in (0, 1)
     if fits or (name == "adapt" and value is None):
         return str(value)
-    raise ValueError(f"{name}={quoted(repr(value))}: {_ACCEPTED[name]} is accepted")
+    raise ValueError(f"{name}={shortened(repr(value))}: {_ACCEPTED[name]} is accepted")
 
 
 def _is_number(value: Any) -> bool:

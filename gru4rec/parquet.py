@@ -36,7 +36,7 @@ def read(path: Path, columns: list[str]) -> pl.DataFrame:
         if done.returncode:
             how = f"by signal {-done.returncode}" if done.returncode < 0 else f"with status {done.returncode}"
             raise ValueError(f"{path} is damaged: the process that read it ended {how}")
-        return pl.read_ipc(target, memory_map=False)
+        return pl.read_ipc(target)
 
 
 def _check_frame(path: Path) -> None:
@@ -57,6 +57,7 @@ def _check_frame(path: Path) -> None:
 
 def _child(path: str, target: str, columns: list[str]) -> int:
     """Write the columns to ``target``. What is wrong goes to the standard output, to stand after the file's name."""
+    _limit_memory()
     try:
         frame = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         present = frame.collect_schema().names()
@@ -75,6 +76,17 @@ def _child(path: str, target: str, columns: list[str]) -> int:
     except BaseException as problem:
         return _say(f" cannot be handed on through {target}: {' '.join(str(problem).split())[:200]}")
     return 0
+
+
+def _limit_memory() -> None:
+    """Let this process fail where a damaged file has it ask for more memory than the machine has."""
+    try:
+        import resource
+
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    except (ImportError, ValueError, OSError):
+        pass  # no limits on this system, or a lower one already
 
 
 def _say(problem: str) -> int:

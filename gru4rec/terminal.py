@@ -39,6 +39,11 @@ def quoted(text: str, most: int = _LONGEST) -> str:
     return shown if len(text) <= most else f"{shown}..."
 
 
+def shortened(text: str, most: int = _LONGEST) -> str:
+    """The same without quotation marks."""
+    return _one_line(text[:most]) + ("..." if len(text) > most else "")
+
+
 def _one_line(text: str) -> str:
     return plain(text).replace("\n", "\\n").replace("\t", "\\t")
 

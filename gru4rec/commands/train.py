@@ -122,6 +122,8 @@ Outcome = tuple[Any, Results, list[EventFile]]
 def evaluated_model(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
     """A loaded model, results without a training, and the test files."""
     name = given.engine or models.written_by(given.path)
+    if name in engines.NAMES:
+        models.check_writer(given.path, name)
     spec, device = models.engine(name, given.device)
     gru = models.load(spec, given.path)
     models.check_finite(gru, given.path)
@@ -145,6 +147,8 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
     checkpoint = Checkpoint(given.save, {"train": data.sha256}, given.sample_store) if given.save else None
     resumed = False
     if given.resume and checkpoint:
+        if given.save.exists() and maker.spec.name in engines.NAMES:
+            models.check_writer(given.save, maker.spec.name)
         if found := checkpoint.load(maker.spec, run, gru):
             run, gru = found
             resumed = True

@@ -43,7 +43,7 @@ import polars as pl
 from gru4rec import frames
 from gru4rec.datasets.prepared import Counts
 from gru4rec.files import written_together
-from gru4rec.terminal import quoted
+from gru4rec.terminal import quoted, shortened
 
 # 100k has 1,682 movies and 20M 27,278, where RSC15 has 37,483 items: 2,048 samples would hold most of the small ones.
 _COMMON = dict(
@@ -157,7 +157,7 @@ def _fault(line: str, layout: Layout) -> str | None:
         if not text.isascii() or not text.isdigit():
             return f"{name} {quoted(text, 40)} is not a whole number"
         if int(text) >= 2**63:
-            return f"{name} {quoted(text, 40)} does not fit in 64 bits"
+            return f"{name} {shortened(text, 40)} does not fit in 64 bits"
     return None
 
 

@@ -35,7 +35,7 @@ from gru4rec.datasets.prepared import Counts, Dataset, count
 from gru4rec.files import written_together
 from gru4rec.frames import Columns, Ids
 from gru4rec.published import RSC15_RESULTS
-from gru4rec.terminal import quoted
+from gru4rec.terminal import quoted, shortened
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def _parse_id(name: str, text: str) -> int:
     except ValueError:
         raise ValueError(f"{name} id {quoted(text, 40)} is not a whole number") from None
     if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{name} id {quoted(text, 40)} does not fit in 64 bits")
+        raise ValueError(f"{name} id {shortened(text, 40)} does not fit in 64 bits")
     return value
 
 

@@ -22,12 +22,18 @@ from gru4rec.training import Epoch, Run
 
 @dataclass(frozen=True)
 class Job:
-    """One training to be done."""
+    """One training to be done: the config of this name, by this engine, whose own options are in it."""
 
     config: str
     engine: EngineSpec
     params: Params
     overrides: Params
+
+    @classmethod
+    def of(cls, config: str, engine: EngineSpec, params: Params, overrides: Params) -> "Job":
+        """params, overrides: the options, the latter as the user gave them; of the engine's program some, too."""
+        program = {name: value for name, value in (params | overrides).items() if name in models.COMPUTED}
+        return cls(config, engine.with_options(**program), params, overrides)
 
     def start(self) -> tuple[Run, Any]:
         """A run without epochs, and a new model.
@@ -36,10 +42,9 @@ class Job:
             ValueError: for an option that the model does not accept.
             NotImplementedError: for one that the engine lacks.
         """
-        params = self.params | self.overrides
+        params = {k: value for k, value in (self.params | self.overrides).items() if k not in self.engine.options}
         own = {name: params.pop(name) for name in ("dtype", "seed", "dropout_seed") if name in params}
-        program = {name: params.pop(name) for name in models.COMPUTED if name in params}
-        gru = self.engine.with_options(**program).create(params, **own)
+        gru = self.engine.create(params, **own)
         return Run(self.engine.name, self.config, self.params | self.overrides), gru
 
     @property
@@ -60,7 +65,7 @@ def plan(
         changes["n_epochs"] = n_epochs
     own = {"original": {"backend": given.mode or "c"}}
     jobs = [
-        Job(name, spec, params | changes | own.get(spec.name, {}), overrides)
+        Job.of(name, spec, params | changes | own.get(spec.name, {}), overrides)
         for name, params in configs.items()
         for spec in specs
     ]

@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from gru4rec import files, options
 from gru4rec.options import OPTIONS, as_text
 from gru4rec.published import Params
-from gru4rec.terminal import quoted
+from gru4rec.terminal import quoted, shortened
 
 _KEYS = ("name", "dtype", "values", "step", "log")
 _RANGES = {"int": IntDistribution, "float": FloatDistribution}
@@ -123,7 +123,7 @@ def _objects(text: str) -> Iterator[Any]:
 
 def _parameter(entry: Any) -> Parameter:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise ValueError(f"{quoted(json.dumps(entry))}: an object with name, dtype and values is needed")
+        raise ValueError(f"{shortened(json.dumps(entry))}: an object with name, dtype and values is needed")
     name = entry["name"]
     if name not in OPTIONS:
         raise ValueError(f"name={quoted(name)}: no option of GRU4Rec; {', '.join(OPTIONS)} are accepted")
@@ -137,23 +137,25 @@ def _parameter(entry: Any) -> Parameter:
 def _distribution(name: str, entry: dict[str, Any]) -> BaseDistribution:
     dtype, values = entry.get("dtype"), entry.get("values")
     if not isinstance(values, list) or not values:
-        raise ValueError(f"{name}: values={quoted(json.dumps(values))}: a list is needed")
+        raise ValueError(f"{name}: values={shortened(json.dumps(values))}: a list is needed")
     if dtype == "categorical":
         if "step" in entry or "log" in entry:
             raise ValueError(f"{name}: step and log go with int and float, not with categorical")
         if any(isinstance(value, dict) for value in values):
-            raise ValueError(f"{name}: values={quoted(json.dumps(values))}: values of the option are needed")
+            raise ValueError(f"{name}: values={shortened(json.dumps(values))}: values of the option are needed")
         return CategoricalDistribution([as_text(value) if isinstance(value, list) else value for value in values])
     if not isinstance(dtype, str) or dtype not in _RANGES:
-        raise ValueError(f"{name}: dtype={quoted(json.dumps(dtype))}: int, float or categorical is accepted")
+        raise ValueError(f"{name}: dtype={shortened(json.dumps(dtype))}: int, float or categorical is accepted")
     accepted = int if dtype == "int" else (int, float)
     step, log = entry.get("step"), entry.get("log", False)
     if len(values) != 2 or not all(_is_number(value, accepted) for value in values):
-        raise ValueError(f"{name}: values={quoted(json.dumps(values))}: the lowest and the highest {dtype} are needed")
+        shown = shortened(json.dumps(values))
+        raise ValueError(f"{name}: values={shown}: the lowest and the highest {dtype} are needed")
     if not isinstance(log, bool):
-        raise ValueError(f"{name}: log={quoted(json.dumps(log))}: true or false is accepted")
+        raise ValueError(f"{name}: log={shortened(json.dumps(log))}: true or false is accepted")
     if step is not None and not (_is_number(step, accepted) and step > 0):
-        raise ValueError(f"{name}: step={quoted(json.dumps(step))}: a number above 0 is accepted, for int a whole one")
+        shown = shortened(json.dumps(step))
+        raise ValueError(f"{name}: step={shown}: a number above 0 is accepted, for int a whole one")
     made = {} if step is None else {"step": step}
     try:
         with warnings.catch_warnings():

@@ -11,16 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.dwelltime import augment as module
-from examples.dwelltime import distribution, dwell
-from examples.dwelltime.augment import augment, main, write_repeated
-from examples.dwelltime.chunks import session_chunks
-from examples.dwelltime.tally import Statistics, Tally
-from examples.sessions import Columns, Counts
+from gru4rec import cli
+from gru4rec.datasets.prepared import Counts
+from gru4rec.dwelltime import augment as module
+from gru4rec.dwelltime import distribution, dwell
+from gru4rec.dwelltime.augment import augment, write_repeated
+from gru4rec.dwelltime.chunks import session_chunks
+from gru4rec.dwelltime.tally import Statistics, Tally
+from gru4rec.frames import Columns
 from original.sessions import Sessions
 
 MS = 1_396_000_000_000  # a time in milliseconds
 HEADER = "SessionId\tItemId\tTime\n"
+
+
+def main(arguments):
+    return cli.main(["augment", *arguments])
 
 
 def frame(*events) -> pl.DataFrame:
@@ -244,7 +250,7 @@ def test_the_published_counts_are_compared_with(tmp_path, capsys, monkeypatch, p
         (HEADER + "1\t2\tnan\n1\t2\t3\n", "clicks.txt: time nan: seconds since 1970"),
         (HEADER + "1\t2\t1396860669277000\n", "time 1396860669277000.0: seconds since 1970, up to 9007199255"),
         (HEADER + "1\t\t2.5\n1\t2\t2.5\n", "1 value(s) missing in column 'ItemId'"),
-        (HEADER + "1\t2\t2.5\n1\t2\t2.5\t7\n", "lacks the header's 3 fields"),
+        (HEADER + "1\t2\t2.5\n1\t2\t2.5\t7\n", "line 3: 4 fields, the header has 3"),
         (HEADER + "1\t2\t2.5\n2\t2\t2.5\n", "none of 2 events has a dwell time above zero"),
     ],
 )

@@ -1,6 +1,7 @@
 """The comparison of plain training with dwell time: metrics without repeats, runs over seeds, table and figure."""
 
 import json
+import sys
 import types
 
 import fake_engine
@@ -11,11 +12,17 @@ from fake_engine import FakeGRU4Rec
 from matplotlib.collections import PathCollection
 from rich.console import Console
 
-from examples import engines
-from examples.dwelltime import report, run_dwelltime
-from examples.dwelltime.comparison import Comparison, Outcome
-from examples.dwelltime.metrics import by_part, targets
-from examples.sessions import Columns
+from gru4rec import cli, engines
+from gru4rec.commands import dwelltime as command
+from gru4rec.dwelltime import report
+from gru4rec.dwelltime.comparison import Comparison, Outcome
+from gru4rec.dwelltime.metrics import by_part, targets
+from gru4rec.frames import Columns
+
+
+def main(arguments):
+    return cli.main(["dwelltime", *arguments])
+
 
 COLUMNS = Columns()
 
@@ -70,12 +77,21 @@ def fake_ranks(gru, test, *, session_key, item_key, time_key, batch_size, mode):
     return pd.DataFrame({"item": items, "rank": np.arange(len(items)) % 40 + gru.seed - 41})
 
 
+class EvaluationWithRanks(fake_engine.evaluation):
+    ranks = staticmethod(fake_ranks)
+
+
+FakeWithItems.evaluation = EvaluationWithRanks
+
+
 @pytest.fixture
 def fakes(fake_engines, monkeypatch):
-    evaluation = types.SimpleNamespace(evaluate_gpu=fake_engine.fake_evaluation)
-    modules = {"fake.model": types.SimpleNamespace(GRU4Rec=FakeWithItems), "fake.evaluation": evaluation}
-    monkeypatch.setattr(engines, "import_module", modules.__getitem__)
-    monkeypatch.setattr(fake_engine, "ranks", fake_ranks, raising=False)
+    fakes = types.ModuleType("fakes_with_items")
+    fakes.GRU4Rec = FakeWithItems
+    monkeypatch.setitem(sys.modules, "fakes_with_items", fakes)
+    monkeypatch.setattr(
+        engines, "_SHIPPED", dict.fromkeys(("original", "keras"), ("fakes_with_items:GRU4Rec", {}))
+    )
     monkeypatch.setattr(FakeWithItems, "trained", [])
     monkeypatch.setattr(report, "write_figure", lambda comparison, path: None)  # it takes longer than all the rest
 
@@ -100,7 +116,7 @@ def runs(tmp_path) -> list[tuple]:
 
 @pytest.mark.usefixtures("fakes")
 def test_each_variant_is_trained_with_each_seed_on_its_own_data(prepared, tmp_path, capsys):
-    assert run_dwelltime.main([*prepared, "--seeds", "2", "--variants", *run_dwelltime.VARIANTS, "--buckets", "5"]) == 0
+    assert main([*prepared, "--seeds", "2", "--variants", *command.VARIANTS, "--buckets", "5"]) == 0
     # The second event of each session, of dwell time 155 s, stands three times in the augmented file.
     expected = [(180, 0, 0.0), (300, 0, 0.0), (180, 5, 0.0), (180, 0, 1.0)]
     assert FakeWithItems.trained == [(seed, *run) for seed in (42, 43) for run in expected]
@@ -119,17 +135,17 @@ def test_each_variant_is_trained_with_each_seed_on_its_own_data(prepared, tmp_pa
 @pytest.mark.usefixtures("fakes")
 def test_the_default_is_three_seeds_of_what_the_engine_can(prepared, tmp_path):
     seeds = (42, 43, 44)
-    assert run_dwelltime.main(prepared) == 0
+    assert main(prepared) == 0
     assert runs(tmp_path) == [
         ("cross-entropy", "keras", variant, s) for s in seeds for variant in ("plain", "augmented", "online")
     ]
-    assert run_dwelltime.main([*prepared, "--engine", "both", "--seeds", "1", "--config", "bpr-max", "top1"]) == 0
+    assert main([*prepared, "--engine", "both", "--seeds", "1", "--config", "bpr-max", "top1"]) == 0
     original, keras = (
         [("original", v) for v in ("plain", "augmented")],
         [("keras", v) for v in ("plain", "augmented", "online")],
     )
     assert runs(tmp_path) == [(config, *run, 42) for config in ("bpr-max", "top1") for run in original + keras]
-    assert run_dwelltime.main([*prepared, "--engine", "original", "--seeds", "1"]) == 0
+    assert main([*prepared, "--engine", "original", "--seeds", "1"]) == 0
     assert runs(tmp_path) == [("cross-entropy", *run, 42) for run in original]
 
 
@@ -142,52 +158,52 @@ def test_finished_runs_are_not_done_again(prepared, tmp_path, monkeypatch, capsy
 
     fit = FakeWithItems.fit
     monkeypatch.setattr(FakeWithItems, "fit", interrupt_third)
-    assert run_dwelltime.main([*prepared, "--seeds", "2"]) == 130
+    assert main([*prepared, "--seeds", "2"]) == 130
     assert len(runs(tmp_path)) == 2  # written run by run
     monkeypatch.setattr(FakeWithItems, "fit", fit)
-    assert run_dwelltime.main([*prepared, "--seeds", "2", "--resume"]) == 0
+    assert main([*prepared, "--seeds", "2", "--resume"]) == 0
     assert len(FakeWithItems.trained) == len(set(FakeWithItems.trained)) == 6
     assert "2 run(s) of" in capsys.readouterr().out
 
     before = results(tmp_path)["runs"]
-    monkeypatch.setattr(FakeWithItems, "fit", None)
-    assert run_dwelltime.main([*prepared, "--seeds", "1", "--variants", "plain", "--resume"]) == 0
+    monkeypatch.setattr(FakeWithItems, "fit", fake_engine.no_fit)
+    assert main([*prepared, "--seeds", "1", "--variants", "plain", "--resume"]) == 0
     assert results(tmp_path)["runs"] == before  # runs that are not asked for now are kept
 
 
 @pytest.mark.usefixtures("fakes")
 def test_runs_of_other_settings_or_other_data_are_not_taken_up(prepared, tmp_path, capsys):
     prepared += ["--seeds", "1"]
-    assert run_dwelltime.main(prepared) == 0
+    assert main(prepared) == 0
     written = (tmp_path / "out" / "results.json").read_text()
     for change, message in (
-        (["--set", "momentum=0.5"], "plain keras, seed 42 was run with momentum=0.7, not 0.5"),
-        (["--threshold", "60"], "augmented keras, seed 42 was run with threshold=75.0, not 60.0"),
-        (["--buckets", "3"], "online keras, seed 42 was run with dwell_time=12, not 3"),
+        (["--set", "momentum=0.5"], "plain keras, seed 42 was made with momentum=0.7, not 0.5"),
+        (["--threshold", "60"], "augmented keras, seed 42 was made with threshold=75.0, not 60.0"),
+        (["--buckets", "3"], "online keras, seed 42 was made with dwell_time=12, not 3"),
     ):
-        assert run_dwelltime.main([*prepared, "--resume", *change]) == 2
+        assert main([*prepared, "--resume", *change]) == 2
         assert message in capsys.readouterr().err
     with open(tmp_path / "test.txt", "a") as file:
         file.write("29\t1\t2000\n")
-    assert run_dwelltime.main([*prepared, "--resume"]) == 2
+    assert main([*prepared, "--resume"]) == 2
     assert "results.json is of other data" in capsys.readouterr().err
     assert (tmp_path / "out" / "results.json").read_text() == written
     (tmp_path / "out" / "results.json").write_text('{"runs": [3]}')
-    assert run_dwelltime.main([*prepared, "--resume"]) == 2
+    assert main([*prepared, "--resume"]) == 2
     assert "is no results file of this command" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("fakes")
 def test_a_test_file_without_anything_to_predict_is_refused_before_training(prepared, tmp_path, capsys):
     (tmp_path / "test.txt").write_text("SessionId\tItemId\tTime\n1\t1\t5\n1\t99\t6\n")
-    assert run_dwelltime.main(prepared) == 2
+    assert main(prepared) == 2
     assert "nothing to predict" in capsys.readouterr().err and not FakeWithItems.trained
 
 
 @pytest.mark.usefixtures("fakes")
 def test_a_loss_that_is_no_number_is_shown_and_written(prepared, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(FakeGRU4Rec, "nan_at", 1)
-    assert run_dwelltime.main([*prepared, "--seeds", "2", "--variants", "plain", "augmented"]) == 0
+    assert main([*prepared, "--seeds", "2", "--variants", "plain", "augmented"]) == 1
     assert capsys.readouterr().out.count("NaN") == 3 * 4  # plain, augmented, and their difference
     assert all(run["metrics"] is None and len(run["epochs"]) == 1 for run in results(tmp_path)["runs"])
 
@@ -209,14 +225,14 @@ def test_a_loss_that_is_no_number_is_shown_and_written(prepared, tmp_path, capsy
         (["--most", "3", "--variants", "plain", "online"], "--most concerns the variant augmented"),
         (["--set", "seed=3"], "--set seed: it differs between the runs, see --seeds"),
         (["--set", "dwell_time=3"], "--set dwell_time: it differs between the runs, see --variants and --buckets"),
-        (["--set", "momentun=3"], "unknown parameter 'momentun'"),
+        (["--set", "momentun=3"], "'momentun': no option of GRU4Rec"),
         (["--config", "bpr"], "--config bpr: unknown"),
         (["--test", "none.txt"], "none.txt"),
     ],
 )
 @pytest.mark.usefixtures("fakes")
 def test_bad_options_are_a_message_and_status_2_before_any_work(prepared, tmp_path, capsys, arguments, message):
-    assert run_dwelltime.main([*prepared, *arguments]) == 2
+    assert main([*prepared, *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists() and not FakeWithItems.trained
 
@@ -282,7 +298,7 @@ def check_a_real_run(folder):
 
 
 def test_a_run_of_keras_port(prepared, tmp_path):
-    assert run_dwelltime.main([*prepared, *TINY, "--variants", "augmented", "online"]) == 0
+    assert main([*prepared, *TINY, "--variants", "augmented", "online"]) == 0
     assert len(runs(tmp_path)) == 2
     check_a_real_run(tmp_path)
     assert (tmp_path / "out" / "results.png").read_bytes().startswith(b"\x89PNG")
@@ -291,7 +307,7 @@ def test_a_run_of_keras_port(prepared, tmp_path):
 @pytest.mark.slow
 def test_a_run_of_both_engines_on_the_embedded_data(tmp_path, capsys):
     options = ["--engine", "both", "--mode", "jax", "--out", f"{tmp_path}/out"]
-    assert run_dwelltime.main([*options, *TINY, "--set", "batch_size=32", "--variants", *run_dwelltime.VARIANTS]) == 0
+    assert main([*options, *TINY, "--set", "batch_size=32", "--variants", *command.VARIANTS]) == 0
     assert len(runs(tmp_path)) == 6
     check_a_real_run(tmp_path)
     assert capsys.readouterr().out.count("SYNTHETIC") >= 2

@@ -5,13 +5,16 @@ import json
 import pytest
 from fake_engine import FakeGRU4Rec
 
-from examples import engines
-from examples.engines import ENGINES
-from examples.movielens import run_movielens
-from examples.movielens.sample import write_sample
-from examples.movielens.settings import CONFIGS
+from gru4rec import cli
+from gru4rec.datasets.movielens import CONFIGS
+from gru4rec.datasets.movielens_sample import write_sample
+from gru4rec.jobs.arguments import ENGINES
 
 fake = pytest.mark.usefixtures("fake_engines")
+
+
+def main(arguments):
+    return cli.main(["movielens", *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +36,12 @@ def results(tmp_path) -> dict:
 
 @fake
 def test_embedded_ratings_are_called_synthetic_everywhere(tmp_path, capsys):
-    assert run_movielens.main(["--out", f"{tmp_path}/out", "--no-baselines"]) == 0
+    assert main(["--out", f"{tmp_path}/out", "--no-baselines"]) == 0
     printed = capsys.readouterr().out
     assert "160,000 SYNTHETIC ratings" in printed and printed.count("SYNTHETIC data") >= 2
     assert "published" not in printed
     written = results(tmp_path)
-    assert written["synthetic"] and written["data"]["source"].startswith("SYNTHETIC data, made by sample.py")
+    assert written["synthetic"] and written["data"]["source"].startswith("SYNTHETIC data, made on the spot")
     assert [(job["config"], job["engine"]) for job in written["runs"]] == [(c, e) for c in CONFIGS for e in ENGINES]
     assert "counts_equal_published" not in written["data"]
 
@@ -49,7 +52,7 @@ def test_embedded_ratings_are_called_synthetic_everywhere(tmp_path, capsys):
 def test_the_sets_asked_for_are_used(release, tmp_path, monkeypatch, train_on, evaluate_on):
     given = {"--train-on": train_on, "--evaluate-on": evaluate_on}
     options = [text for option, part in given.items() if part for text in (option, part)]
-    assert run_movielens.main([*release, *options]) == 0
+    assert main([*release, *options]) == 0
     data = results(tmp_path)["data"]
     assert list(data["counts"]) == [train_on or "train", evaluate_on or "test"]
     for part, counts in data["counts"].items():
@@ -59,7 +62,7 @@ def test_the_sets_asked_for_are_used(release, tmp_path, monkeypatch, train_on, e
 
 @fake
 def test_events_of_movies_unknown_to_training_are_counted(release, tmp_path, capsys):
-    assert run_movielens.main([*release, "--no-baselines"]) == 0
+    assert main([*release, "--no-baselines"]) == 0
     folder = tmp_path / "out" / "data"
     train, test = ([line.split("\t")[1] for line in (folder / f"movielens_{part}.txt").read_text().splitlines()[1:]]
                    for part in ("train", "test"))  # fmt: skip
@@ -71,11 +74,11 @@ def test_events_of_movies_unknown_to_training_are_counted(release, tmp_path, cap
 
 @fake
 def test_prepared_files_give_the_same_run(release, tmp_path):
-    assert run_movielens.main(release) == 0
+    assert main(release) == 0
     from_ratings = results(tmp_path)
     files = [f"{tmp_path}/out/data/movielens_{part}.txt" for part in ("train", "test")]
     arguments = ["--train", files[0], "--test", files[1], "--out", f"{tmp_path}/out", "--epochs", "2"]
-    assert run_movielens.main([*arguments, "--engine", "original"]) == 0
+    assert main([*arguments, "--engine", "original"]) == 0
     from_files = results(tmp_path)
     assert from_files["data"]["counts"] == from_ratings["data"]["counts"]
     assert from_files["data"]["sha256"] == from_ratings["data"]["sha256"]
@@ -84,10 +87,10 @@ def test_prepared_files_give_the_same_run(release, tmp_path):
 
 @fake
 def test_split_options_reach_the_preparation(release, tmp_path, capsys):
-    assert run_movielens.main([*release, "--quantiles", "0.2", "0.5", "0.8"]) == 0
+    assert main([*release, "--quantiles", "0.2", "0.5", "0.8"]) == 0
     assert "by quantiles 0.2 0.5 0.8 of the times, as given" in capsys.readouterr().out
     by_quantiles = results(tmp_path)["data"]["counts"]
-    assert run_movielens.main([*release, "--dates", "test", "2014-06-01", "2015-03-01"]) == 0
+    assert main([*release, "--dates", "test", "2014-06-01", "2015-03-01"]) == 0
     assert "2014-06-01" in capsys.readouterr().out
     assert results(tmp_path)["data"]["counts"] != by_quantiles
 
@@ -95,9 +98,9 @@ def test_split_options_reach_the_preparation(release, tmp_path, capsys):
 @fake
 def test_an_interrupted_run_is_taken_up_where_it_stopped(release, tmp_path, monkeypatch):
     monkeypatch.setattr(FakeGRU4Rec, "stop_after", 1)
-    assert run_movielens.main([*release, "--checkpoint"]) == 130
+    assert main([*release, "--checkpoint"]) == 130
     monkeypatch.setattr(FakeGRU4Rec, "stop_after", None)
-    assert run_movielens.main([*release, "--resume"]) == 0
+    assert main([*release, "--resume"]) == 0
     epochs = results(tmp_path)["runs"][0]["epochs"]
     assert [epoch["metrics"]["recall"]["20"] for epoch in epochs] == [0.01, 0.02]
 
@@ -107,7 +110,7 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(release, tmp_path, monk
     "arguments, message",
     [
         (["--config", "top1"], "--config top1: unknown; cross-entropy, bpr-max and all are accepted"),
-        (["--set", "momentun=0.1"], "unknown parameter 'momentun'"),
+        (["--set", "momentun=0.1"], "'momentun': no option of GRU4Rec"),
         (["--train", "train.txt"], "--train and --test go together"),
         (["--train", "train.txt", "--test", "test.txt"], "--ratings and --train/--test: one of the two is accepted"),
         (["--ratings", "none.csv"], "none.csv does not exist"),
@@ -116,7 +119,7 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(release, tmp_path, monk
     ],
 )
 def test_bad_options_are_a_message_and_status_2(release, tmp_path, capsys, arguments, message):
-    assert run_movielens.main([*release, *arguments]) == 2
+    assert main([*release, *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and "Traceback" not in error
     assert not (tmp_path / "out").exists()
@@ -124,15 +127,14 @@ def test_bad_options_are_a_message_and_status_2(release, tmp_path, capsys, argum
 
 @fake
 @pytest.mark.parametrize("option", ["--evaluate-on dev", "--train-on train", "--quantiles .4 .8 .9"])
-def test_options_of_the_preparation_do_not_go_with_prepared_files(tmp_path, capsys, option, monkeypatch):
-    monkeypatch.setattr(engines, "import_module", None)  # importing the engines is work of many seconds
-    assert run_movielens.main(["--train", "a", "--test", "b", "--out", f"{tmp_path}/out", *option.split()]) == 2
+def test_options_of_the_preparation_do_not_go_with_prepared_files(tmp_path, capsys, option):
+    assert main(["--train", "a", "--test", "b", "--out", f"{tmp_path}/out", *option.split()]) == 2
     assert f"{option.split()[0]} and --train/--test: one of the two is accepted" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_without_arguments_both_engines_beat_popularity_and_agree(tmp_path):
-    assert run_movielens.main(["--out", f"{tmp_path}/out"]) == 0
+    assert main(["--out", f"{tmp_path}/out"]) == 0
     written = results(tmp_path)
     popularity = {b["name"]: b["metrics"]["recall"]["20"] for b in written["baselines"]}["Pop"]
     last = {(run["config"], run["engine"]): run["epochs"][-1]["metrics"]["recall"]["20"] for run in written["runs"]}

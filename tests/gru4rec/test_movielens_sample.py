@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from examples.movielens.ratings import HEADER
-from examples.movielens.sample import main, rating_frames, write_sample
+from gru4rec import cli
+from gru4rec.datasets.movielens import HEADER
+from gru4rec.datasets.movielens_sample import rating_frames, write_sample
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,6 @@ def test_a_size_below_one_is_refused(tmp_path, option):
     with pytest.raises(ValueError, match=f"{option} is 0"):
         write_sample(tmp_path / "ratings.csv", **{option: 0})
     with pytest.raises(SystemExit) as caught:
-        main([f"--{option}", "0", "--out", str(tmp_path / "ratings.csv")])
+        cli.main(["sample", "movielens", f"--{option}", "0", "--out", str(tmp_path / "ratings.csv")])
     assert caught.value.code == 2
     assert list(tmp_path.iterdir()) == []

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from examples.engines import ENGINES
-from examples.rsc15 import run_rsc15
-from examples.rsc15.sample import write_sample
+from gru4rec import cli
+from gru4rec.datasets.rsc15_sample import write_sample
+from gru4rec.jobs.arguments import ENGINES
 
 pytestmark = pytest.mark.slow
-SCRIPT = Path(run_rsc15.__file__)
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "examples" / "rsc15" / "run_rsc15.py"
 TAME = ["--dtype", "float64", "--set", "learning_rate=0.01", "--set", "momentum=0", "--set", "n_sample=64"]
 
 
@@ -25,7 +26,7 @@ def clicks(tmp_path_factory) -> list[str]:
 
 
 def job(arguments: list[str], out: Path) -> dict:
-    assert run_rsc15.main([*arguments, "--out", str(out)]) == 0
+    assert cli.main(["rsc15", *arguments, "--out", str(out)]) == 0
     return json.loads((out / "results.json").read_text())
 
 
@@ -53,6 +54,7 @@ def test_a_training_taken_up_again_ends_like_one_in_a_piece(clicks, tmp_path, en
 
 def test_without_arguments_both_engines_beat_the_popularity_baselines(tmp_path):
     as_a_user = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    as_a_user["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, SCRIPT]
     done = subprocess.run(command, cwd=tmp_path, env=as_a_user, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr

@@ -6,11 +6,17 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from examples.rsc15 import preprocess as module
-from examples.rsc15.preprocess import FILES, PUBLISHED, Counts, equal_published, main, preprocess, split_clicks
-from examples.rsc15.sample import write_sample
+from gru4rec import cli
+from gru4rec.datasets import rsc15 as module
+from gru4rec.datasets.rsc15 import FILES, Counts, equal_published, preprocess, split_clicks
+from gru4rec.datasets.rsc15 import PUBLISHED_COUNTS as PUBLISHED
+from gru4rec.datasets.rsc15_sample import write_sample
 
 DAY = 86_400_000
+
+
+def main(arguments):
+    return cli.main(["prepare", "rsc15", *arguments])
 
 
 def plain_pandas(raw: Path, out: Path) -> None:

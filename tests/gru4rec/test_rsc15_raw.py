@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from examples.rsc15.raw import MalformedLine, parse_block, parse_lines, read_clicks
+from gru4rec.datasets.rsc15 import MalformedLine, parse_block, parse_lines, read_clicks
 
 GOOD = b"11,2014-04-07T10:51:09.277Z,214536502,0\n"
 GOOD_ROW = (11, 214536502, 1_396_867_869_277)

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from examples.rsc15.raw import read_clicks
-from examples.rsc15.sample import SESSIONS_PER_CHUNK, click_frames, main, write_sample
+from gru4rec import cli
+from gru4rec.datasets.rsc15 import read_clicks
+from gru4rec.datasets.rsc15_sample import SESSIONS_PER_CHUNK, click_frames, write_sample
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,6 @@ def test_a_size_below_one_is_refused(tmp_path, option):
     with pytest.raises(ValueError, match=f"{option} is 0"):
         write_sample(tmp_path / "clicks.dat", **{option: 0})
     with pytest.raises(SystemExit) as caught:
-        main([f"--{option}", "0", "--out", str(tmp_path / "clicks.dat")])
+        cli.main(["sample", "rsc15", f"--{option}", "0", "--out", str(tmp_path / "clicks.dat")])
     assert caught.value.code == 2
     assert list(tmp_path.iterdir()) == []
