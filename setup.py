@@ -1,5 +1,5 @@
-"""Installs ``original`` (GRU4Rec on Aesara), ``keras_port`` (in Keras 3), ``gru4rec`` (the command, and what commands and
-harness share) and ``parity`` (the harness over both engines).
+"""Installs ``original`` (GRU4Rec on Aesara), ``keras_port`` (in Keras 3), ``gru4rec`` (the command, and what commands
+and harness share) and ``parity`` (the harness over both engines).
 """
 
 import re

@@ -154,7 +154,7 @@ def check_replaceable(path: Path) -> None:
     """Raise OSError or ValueError where a file may not be put in the place of what stands at ``path``."""
     try:
         mode = os.lstat(path).st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{path} is a folder: a file's name is needed")

@@ -94,7 +94,7 @@ class TextFile:
     def scan(self, **types: pl.DataType) -> pl.LazyFrame:
         """All columns as texts, but for those of other ``types``."""
         lines = pl.scan_csv(
-            self.path, separator=self.separator, quote_char=self.quote, has_header=False, skip_lines=1, glob=False,
+            parquet.source(self.path), separator=self.separator, quote_char=self.quote, has_header=False, skip_lines=1, glob=False,
             schema=dict.fromkeys(self.names, pl.String) | types, missing_columns="insert",
         )  # fmt: skip
         return lines.head(self.rows)

@@ -5,6 +5,7 @@ of its own, this file as a program, which hands the columns back in a file. Firs
 it begins and ends with, and that its footer lies within it.
 """
 
+import io
 import json
 import os
 import subprocess
@@ -39,6 +40,17 @@ def read(path: Path, columns: list[str]) -> pl.DataFrame:
         return pl.read_ipc(target)
 
 
+def source(path: str | Path) -> str | io.BytesIO:
+    """What Polars reads: the name of a file, or its content where the name is no UTF-8, which Polars cannot open."""
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        with open(path, "rb") as file:
+            return io.BytesIO(file.read())
+    return name
+
+
 def _check_frame(path: Path) -> None:
     """Raise ValueError unless the file has Parquet's marks at both ends, and room for the footer that it declares."""
     size = path.stat().st_size
@@ -59,7 +71,7 @@ def _child(path: str, target: str, columns: list[str]) -> int:
     """Write the columns to ``target``. What is wrong goes to the standard output, to stand after the file's name."""
     _limit_memory()
     try:
-        frame = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        frame = pl.scan_parquet(source(path), glob=False, hive_partitioning=False)
         present = frame.collect_schema().names()
         for name in columns:
             if name not in present:

@@ -43,6 +43,7 @@ import polars as pl
 from gru4rec import frames
 from gru4rec.datasets.prepared import Counts
 from gru4rec.files import written_together
+from gru4rec.parquet import source
 from gru4rec.terminal import quoted, shortened
 
 # 100k has 1,682 movies and 20M 27,278, where RSC15 has 37,483 items: 2,048 samples would hold most of the small ones.
@@ -125,7 +126,7 @@ def scan(file: Path, layout: Layout) -> pl.LazyFrame:
     columns = {name: pl.String for name in map(str, range(4 * step + 1))}  # up to a fifth field, one too many
     session, item, time = "0", str(step), str(3 * step)
     frame = pl.scan_csv(
-        file,
+        source(file),
         separator=layout.separator[0],
         has_header=False,
         skip_rows=int(layout.has_header),
