@@ -1,6 +1,7 @@
 """``gru4rec tune PATH -t TEST --space FILE``."""
 
 import argparse
+import logging
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
-    """Returns the exit status: 0."""
+    """Returns the exit status: 1 where every training diverged, else 0."""
     inputs = [("PATH", given.path), ("-t", given.test), ("--space", given.space)]
     for _, path in inputs:
         path.open("rb").close()
@@ -94,13 +95,14 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     objective = prepared(given, signals, console)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url = given.storage or study.sqlite(given.out / "study.db")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # every model of another shape is a tracing to warn of
     with signals:
         try:
             found = study.open_study(url, given.study, objective.setup(), objective.pruning, given.seed)
             search(found, objective, given.n_trials, folder, console)
+            return 0 if study.good(found) or not study.completed(found) else 1
         except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as problem:
             raise OSError(f"--storage: {str(problem).splitlines()[0]}") from problem
-    return 0
 
 
 class Signals:
@@ -204,7 +206,7 @@ def search(found: optuna.Study, objective: Objective, n_trials: int, folder: Pat
 def describe(trial: FrozenTrial, title: str, problem: Exception | None) -> str:
     """One line."""
     if trial.state == TrialState.COMPLETE:
-        what = "diverged" if trial.user_attrs.get("diverged") else f"{title} {trial.value:.6f}"
+        what = "diverged" if trial.user_attrs.get(study.DIVERGED) else f"{title} {trial.value:.6f}"
     elif trial.state == TrialState.PRUNED:
         what = f"pruned after epoch {trial.last_step}, {title} {trial.intermediate_values[trial.last_step]:.6f}"
     else:
@@ -241,9 +243,9 @@ class Files:
         return self.folder / TRIALS
 
     def write(self) -> None:
-        """All trials, and the options of the best completed one, if there is any, those that were fixed too."""
+        """All trials, and the options of the best good one, if there is any, those that were fixed too."""
         files.write_text(self.trials, self._table())
-        for trial in study.completed(self.study)[:1]:
+        for trial in study.good(self.study)[:1]:
             comment = f"{self.objective.title} {trial.value:.6f}: trial {trial.number} of study {self.study.study_name}"
             files.write_text(self.best, options.to_toml(self.objective.options(trial), comment))
 

@@ -40,7 +40,7 @@ from typing import Any, Mapping, NamedTuple
 
 import polars as pl
 
-from gru4rec import frames
+from gru4rec import textfiles
 from gru4rec.datasets.prepared import Counts
 from gru4rec.files import written_together
 from gru4rec.parquet import source
@@ -275,7 +275,7 @@ def preprocess(path: Path, out: Path, dates: Spans | None = None, quantiles: Qua
     a set would be empty.
     """
     file = find(path)
-    frames.check_line_lengths(file)
+    textfiles.check_line_lengths(file)
     layout = layout_of(file)
     days = days_of_users(file, layout)
     spans, chosen = (dates, "as given") if dates else choose_spans(days, quantiles)

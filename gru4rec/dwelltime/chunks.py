@@ -6,9 +6,10 @@ from typing import Callable, Iterator, Mapping
 
 import polars as pl
 
-from gru4rec import frames
-from gru4rec.frames import Columns, TextFile
+from gru4rec import textfiles
+from gru4rec.frames import Columns
 from gru4rec.terminal import quoted
+from gru4rec.textfiles import TextFile
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def session_chunks(
             number.
         OSError: for one that cannot be read.
     """
-    text = frames.look(path, columns)
+    text = textfiles.look(path, columns)
     if not text.rows:
         raise ValueError(f"{path} holds no event")
     together = stand_together(_blocks(text, {columns.session: "SessionId"}, block_bytes, report))
@@ -101,6 +102,6 @@ def _parse(lines: bytes, text: TextFile, wanted: Mapping[str, str]) -> pl.DataFr
             schema=dict.fromkeys(text.names, pl.String),
         )  # fmt: skip
     except pl.exceptions.PolarsError:
-        fault = frames.ragged_line(text) or f"{text.path}: a line lacks the header's {len(text.names)} fields"
+        fault = textfiles.ragged_line(text) or f"{text.path}: a line lacks the header's {len(text.names)} fields"
         raise ValueError(fault) from None
     return block.select(pl.col(column).alias(name) for column, name in wanted.items())

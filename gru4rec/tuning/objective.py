@@ -16,6 +16,7 @@ from gru4rec.options import OPTIONS
 from gru4rec.published import Params
 from gru4rec.training import Epoch, Run
 from gru4rec.tuning.space import Space
+from gru4rec.tuning.study import DIVERGED
 
 
 @dataclass
@@ -107,6 +108,6 @@ class Objective:
             label=f"trial {trial.number}, ", check=self.check_signals,
         )  # fmt: skip
         if run.diverged:
-            trial.set_user_attr("diverged", True)
+            trial.set_user_attr(DIVERGED, True)
             return 0.0
         return measured[self.metric]

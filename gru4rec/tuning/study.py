@@ -19,6 +19,7 @@ _POLL = 2.0  # seconds between looks at the trials of other processes
 _LOCK_TIMEOUT = 120  # seconds that SQLite waits for another process to finish writing
 _OPENINGS = 6  # tries, since of two processes that make the tables at once one fails
 _SETUP = "setup"
+DIVERGED = "diverged"  # an attribute of a trial
 # the signs of life, without which a killed process would leave its trial running for ever
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 _retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
@@ -147,6 +148,11 @@ def completed(study: optuna.Study) -> list[FrozenTrial]:
     """Completed trials, the best first."""
     found = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sorted(found, key=lambda trial: (-trial.value, trial.number))
+
+
+def good(study: optuna.Study) -> list[FrozenTrial]:
+    """Those of them whose training did not diverge."""
+    return [trial for trial in completed(study) if not trial.user_attrs.get(DIVERGED)]
 
 
 def work(

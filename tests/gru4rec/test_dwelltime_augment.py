@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gru4rec import cli
+from gru4rec.commands import augment as command
 from gru4rec.datasets.prepared import Counts
 from gru4rec.dwelltime import augment as module
 from gru4rec.dwelltime import distribution, dwell
@@ -232,8 +233,8 @@ def test_statistics_alone_write_no_training_file(tmp_path, capsys):
     ],
 )
 def test_the_published_counts_are_compared_with(tmp_path, capsys, monkeypatch, published, options, verdict):
-    monkeypatch.setattr(module, "PLAIN_RSC15", Counts(2, 1, None))
-    monkeypatch.setattr(module, "AUGMENTED_RSC15", published)
+    monkeypatch.setattr(command, "PLAIN_RSC15", Counts(2, 1, None))
+    monkeypatch.setattr(command, "AUGMENTED_RSC15", published)
     source = write(tmp_path / "clicks.txt", (1, 5, 100), (1, 6, 325))
     assert main([str(source), "--statistics", "--out", f"{tmp_path}/out", *options]) == 0
     printed = " ".join(capsys.readouterr().out.split())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gru4rec import frames, parquet
+from gru4rec import frames, parquet, textfiles
 from gru4rec.frames import Columns
 
 ROWS = {
@@ -150,7 +150,7 @@ def test_blank_lines_at_the_end_are_nothing(tmp_path, end, line_end):
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 @pytest.mark.parametrize("block", [1, 5, 30, 2**20])
 def test_a_blank_line_within_is_refused_with_its_number(tmp_path, monkeypatch, line_end, block):
-    monkeypatch.setattr(frames, "_BLOCK", block)
+    monkeypatch.setattr(textfiles, "_BLOCK", block)
     path = text_file(tmp_path, (HEADER + "1\t2\t3\n1\t3\t4\n\n1\t3\t4\n\n").replace("\n", line_end))
     with pytest.raises(ValueError, match=re.escape(f"{path}, line 4: a blank line")):
         frames.read(path)
@@ -159,7 +159,7 @@ def test_a_blank_line_within_is_refused_with_its_number(tmp_path, monkeypatch, l
 @pytest.mark.parametrize("start", ["", HEADER, HEADER + "1\t2\t3\n"])
 @pytest.mark.parametrize("block", [2**18, 2**24])
 def test_a_line_without_an_end_is_refused_unread(tmp_path, monkeypatch, start, block):
-    monkeypatch.setattr(frames, "_BLOCK", block)
+    monkeypatch.setattr(textfiles, "_BLOCK", block)
     path = text_file(tmp_path, start + "x\x1b[31m" * 600_000)
     with pytest.raises(ValueError, match=f"line {start.count(chr(10)) + 1}: longer than 1,048,576 bytes") as problem:
         frames.read(path)
@@ -178,7 +178,7 @@ def test_a_lone_quotation_mark_swallows_no_line_of_a_tsv(tmp_path):
 
 @pytest.mark.parametrize("block", [1, 20, 2**20])
 def test_a_quotation_mark_that_its_line_does_not_close_is_refused_in_a_csv(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(frames, "_BLOCK", block)
+    monkeypatch.setattr(textfiles, "_BLOCK", block)
     path = text_file(tmp_path, COMMAS + '1,"7",3\n1,"8,4\n2,9",5\n', "a.csv")
     with pytest.raises(ValueError, match=re.escape(f"{path}, line 3: a quotation mark that this line does not close")):
         frames.read(path)

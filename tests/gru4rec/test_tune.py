@@ -266,6 +266,39 @@ def test_a_diverged_trial_is_the_worst(tune, tmp_path, space):
     assert options.by_name_or_file(str(tmp_path / "out" / "best.toml"))["learning_rate"] == 0.5
 
 
+def test_where_every_trial_diverges_there_is_no_best(tune, tmp_path, space):
+    space.write_text('{"name": "learning_rate", "dtype": "categorical", "values": [2.0, 3.0]}\n')
+    status, shown, _ = tune("-nt", 2)
+    assert status == 1 and shown.count("diverged; learning_rate=") == 2
+    assert not (tmp_path / "out" / "best.toml").exists() and len(trials(tmp_path / "out")) == 2
+
+
+def test_ties_count_against_a_trial(tune, tmp_path):
+    assert tune("-nt", 1)[0] == 0
+    status, _, problem = tune("-nt", 2, "-e", "standard")
+    assert status == 2 and "was begun with metric = recall@20, conservative, not recall@20, standard" in problem
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_a_callback_drops_is_not_lost(tune, tmp_path, monkeypatch, number):
+    fit = GRU4Rec.fit
+
+    @functools.wraps(fit)
+    def dropping(self, *args, **kwargs):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        except KeyboardInterrupt:  # as an interpreter does with what a garbage collector's callback raises
+            pass
+        fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(GRU4Rec, "fit", dropping)
+    before = signal.getsignal(number)
+    status, _, problem = tune("-nt", 2)
+    assert status == 130 and "stopped" in problem and signal.getsignal(number) is before
+    assert trials(tmp_path / "out")["state"].to_list() == ["FAIL", "WAITING"]
+
+
 @pytest.mark.parametrize(
     "text, arguments, message",
     [
@@ -339,11 +372,12 @@ def test_two_processes_on_one_sqlite_study(files, space, tmp_path):
     check_shared(files, space, tmp_path, "--storage", study.sqlite(tmp_path / "shared.db"))
 
 
-@pytest.mark.slow
-@pytest.mark.skipif("GRU4REC_POSTGRESQL" not in os.environ, reason="GRU4REC_POSTGRESQL names no PostgreSQL database")
-def test_two_processes_on_one_postgresql_study(files, space, tmp_path):
-    name = f"test-{os.getpid()}-{time.time()}"
-    check_shared(files, space, tmp_path, "--storage", os.environ["GRU4REC_POSTGRESQL"], "--study", name, inner=name)
+if "GRU4REC_POSTGRESQL" in os.environ:  # the URL of a database to try on
+
+    @pytest.mark.slow
+    def test_two_processes_on_one_postgresql_study(files, space, tmp_path):
+        name = f"test-{os.getpid()}-{time.time()}"
+        check_shared(files, space, tmp_path, "--storage", os.environ["GRU4REC_POSTGRESQL"], "--study", name, inner=name)
 
 
 @pytest.mark.slow
