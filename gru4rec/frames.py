@@ -21,6 +21,7 @@ TEXT_SUFFIXES, PARQUET_SUFFIXES = (".tsv", ".txt", ".csv", ".dat"), (".parquet",
 Ids = Literal["auto", "text", "number"]
 
 _INTEGERS = (pl.Int64, pl.UInt64)  # of ids, the first that holds them all
+_ROW = "\0row"  # no name of a column that a file has
 _MILLISECONDS = 1e11  # as seconds, the year 5138
 # date; time of day to the minute, the second or a fraction of it; zone
 _ISO = (
@@ -92,6 +93,8 @@ def read(
         ValueError: for content that is not that of sessions, or item ids of another type than the model's.
         OSError: for a file that cannot be read.
     """
+    if len(set(columns)) < 3:
+        raise ValueError(f"{', '.join(columns)}: three different columns are needed")
     suffix = path.suffix.lower()
     if suffix not in TEXT_SUFFIXES + PARQUET_SUFFIXES:
         raise ValueError(f"{path}: a file named {', '.join(TEXT_SUFFIXES + PARQUET_SUFFIXES)} is accepted")
@@ -109,6 +112,8 @@ def read(
         row, value = next(source.bad(columns.item, ~_is_plain_number(columns.item, pl.Int64)), (0, ""))
         raise ValueError(f"{source.where(row)}: item id {quoted(value)}: the ids of this file are texts, those of the "
                          "training are whole numbers; --ids text reads both as texts")  # fmt: skip
+    if text_items and arrays[columns.item].dtype != pl.String:
+        raise ValueError(f"{path}: item ids are read as whole numbers, those of the training are texts")
     arrays[columns.time], remarks = _seconds(source, columns.time, time_format)
     frame = pd.DataFrame({name: arrays[name].to_numpy() for name in columns})
     return EventFile(path, columns, frame, tuple(remarks), source.sha256)
@@ -123,13 +128,13 @@ class _TextSource:
         if not self.text.rows:
             raise ValueError(f"{path} holds no event")
         missing = {name: pl.col(name).is_null() | (pl.col(name) == "") for name in columns}
-        found = self._collect(self.text.scan().select(**{name: each.any() for name, each in missing.items()}))
+        found = self._collect(self.text.scan().select(each.any().alias(name) for name, each in missing.items()))
         for name in columns:
             for row, _ in self.bad(name, missing[name]) if found[name].item() else ():
                 raise ValueError(f"{self.where(row)}: no value in column {name!r}")
 
     def column(self, name: str, dtype: pl.DataType = pl.String) -> pl.Series:
-        return self._collect(self.text.scan(**{name: dtype}).select(name))[name]
+        return self._collect(self.text.scan({name: dtype}).select(name))[name]
 
     def first(self, name: str) -> pl.Series:
         return self._collect(self.text.scan().select(name).head(1))[name]
@@ -139,7 +144,7 @@ class _TextSource:
 
     def bad(self, name: str, condition: pl.Expr) -> Iterator[tuple[int, str]]:
         """(row, from 0; text) of the first value of column ``name`` that fulfils the condition, where there is one."""
-        rows = self.text.scan().select(name).with_row_index("row").filter(condition).head(1)
+        rows = self.text.scan().select(name).with_row_index(_ROW).filter(condition).head(1)
         yield from ((row, value or "") for row, value in self._collect(rows).rows())
 
     def where(self, row: int) -> str:
@@ -179,7 +184,7 @@ class _ParquetSource:
 
     def bad(self, name: str, condition: pl.Expr) -> Iterator[tuple[int, str]]:
         """(row, from 0; text) of the first value of column ``name`` that fulfils the condition, where there is one."""
-        rows = self.frame.lazy().select(name).with_row_index("row").filter(condition).head(1)
+        rows = self.frame.lazy().select(name).with_row_index(_ROW).filter(condition).head(1)
         yield from ((row, str(value)) for row, value in self._collect(rows).rows())
 
     def _collect(self, frame: pl.LazyFrame) -> pl.DataFrame:

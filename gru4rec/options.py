@@ -62,7 +62,7 @@ def parse(name: str, text: str, known: Iterable[str] = OPTIONS) -> Any:
         ValueError: for a name that is not among ``known``, and for a text that does not fit the option's kind.
     """
     if name not in known:
-        raise ValueError(f"{quoted(name)}: no option of GRU4Rec; {', '.join(known)} are accepted")
+        raise ValueError(f"{shortened(name)}: no option of GRU4Rec; {', '.join(known)} are accepted")
     try:
         return _parsed(name, text)
     except (KeyError, ValueError, OverflowError):

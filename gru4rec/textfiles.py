@@ -8,7 +8,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from types import MappingProxyType
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -35,11 +36,11 @@ class TextFile:
     rows: int
     sha256: str
 
-    def scan(self, **types: pl.DataType) -> pl.LazyFrame:
-        """All columns as texts, but for those of other ``types``."""
+    def scan(self, types: Mapping[str, Any] = MappingProxyType({})) -> pl.LazyFrame:
+        """All columns as texts, but for those of other Polars ``types``."""
         lines = pl.scan_csv(
             parquet.source(self.path), separator=self.separator, quote_char=self.quote, has_header=False, skip_lines=1,
-            schema=dict.fromkeys(self.names, pl.String) | types, missing_columns="insert", glob=False,
+            schema=dict.fromkeys(self.names, pl.String) | dict(types), missing_columns="insert", glob=False,
         )  # fmt: skip
         return lines.head(self.rows)
 

@@ -225,7 +225,7 @@ def test_a_loss_that_is_no_number_is_shown_and_written(prepared, tmp_path, capsy
         (["--most", "3", "--variants", "plain", "online"], "--most concerns the variant augmented"),
         (["--set", "seed=3"], "--set seed: it differs between the runs, see --seeds"),
         (["--set", "dwell_time=3"], "--set dwell_time: it differs between the runs, see --variants and --buckets"),
-        (["--set", "momentun=3"], "'momentun': no option of GRU4Rec"),
+        (["--set", "momentun=3"], "momentun: no option of GRU4Rec"),
         (["--config", "bpr"], "--config bpr: unknown"),
         (["--test", "none.txt"], "none.txt"),
     ],

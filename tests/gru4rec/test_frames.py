@@ -232,6 +232,19 @@ def test_ids_of_another_type_than_the_model_s_are_refused(tmp_path):
         frames.read(path, text_items=False)
 
 
+def test_numbers_by_hand_for_a_model_of_texts_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="item ids are read as whole numbers, those of the training are texts"):
+        frames.read(written(tmp_path, "a.tsv"), ids="number", text_items=True)
+
+
+def test_columns_of_any_name(tmp_path):
+    names = Columns("row", "self", "columns")
+    path = written(tmp_path, "a.tsv", dict(zip(names, ([1, 1], ["x", "y"], [1, 2]))))
+    assert frames.read(path, names).frame["self"].tolist() == ["x", "y"]
+    with pytest.raises(ValueError, match="row, row, columns: three different columns are needed"):
+        frames.read(path, Columns("row", "row", "columns"))
+
+
 @pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt16, pl.Int64, pl.UInt64, pl.String, pl.Categorical])
 def test_types_of_ids_in_parquet(tmp_path, dtype):
     ids = pl.Series([5, 7, 5]).cast(pl.String).cast(dtype) if dtype in (pl.String, pl.Categorical) else pl.Series(

@@ -110,7 +110,7 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(release, tmp_path, monk
     "arguments, message",
     [
         (["--config", "top1"], "--config top1: unknown; cross-entropy, bpr-max and all are accepted"),
-        (["--set", "momentun=0.1"], "'momentun': no option of GRU4Rec"),
+        (["--set", "momentun=0.1"], "momentun: no option of GRU4Rec"),
         (["--train", "train.txt"], "--train and --test go together"),
         (["--train", "train.txt", "--test", "test.txt"], "--ratings and --train/--test: one of the two is accepted"),
         (["--ratings", "none.csv"], "none.csv does not exist"),

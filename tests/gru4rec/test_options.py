@@ -69,7 +69,7 @@ def test_a_file_wins_over_shipped_settings_of_its_name(tmp_path, monkeypatch):
     "text, message",
     [
         ("momentum", "-ps momentum: name=value is needed"),
-        ("speed=1", "-ps 'speed': no option of GRU4Rec; layers, adapt_params, "),
+        ("speed=1", "-ps speed: no option of GRU4Rec; layers, adapt_params, "),
         ("momentum=fast", "-ps momentum='fast': a finite number of at least 0 is accepted"),
         ("momentum=0.1,momentum=0.2", "momentum stands there twice"),
     ],

@@ -184,7 +184,7 @@ def test_a_loss_that_is_no_number_is_shown_and_written(prepared, tmp_path, capsy
         (["--config", "bpr"], "--config bpr: unknown; bpr-max, bpr-max-constrained"),
         (["--set", "momentum"], "--set momentum: name=value is needed"),
         (["--set", "=3"], "name=value is needed"),
-        (["--set", "momentun=0.1"], "'momentun': no option of GRU4Rec"),
+        (["--set", "momentun=0.1"], "momentun: no option of GRU4Rec"),
         (["--epochs", "0"], "--epochs 0: at least 1"),
         (["--baseline-sessions", "0"], "--baseline-sessions 0: at least 1"),
         (["--engine", "keras", "--mode", "jax"], "--mode concerns the original engine"),
