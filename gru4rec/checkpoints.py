@@ -28,7 +28,10 @@ def differences(
 
 
 class Saved(NamedTuple):
-    """The model's file as it was last known: the hash of its content, and the epochs of this training in it."""
+    """The model's file as it was last known: the hash of its content, and the epochs of this training in it.
+
+    epochs: -1 for a file that the training is to replace.
+    """
 
     sha256: str
     epochs: int
@@ -55,14 +58,10 @@ class Checkpoint:
     def record(self) -> Path:
         return self.model.with_name(f"{self.model.name}.training.json")
 
-    def check_new(self, option: str) -> None:
-        """Raise ValueError where there is a model already, which a new training would replace."""
-        check_new(option, self.model)
-
     def save(self, run: Run, gru: Any) -> None:
         """Write record and model, each whole at any time. Not to be called of a model whose weights are no numbers."""
         if self._saved is None:
-            self._saved = Saved(files.sha256(self.model) if self.model.exists() else "", 0)
+            self._saved = Saved(files.sha256(self.model) if self.model.exists() else "", -1)
         self._write(run, gru)
         gru.save(self.model)
         self._saved = Saved(files.sha256(self.model), len(run.epochs))
@@ -120,14 +119,15 @@ class Checkpoint:
             raise ValueError(f"--resume: {self.model} was made on other data; --overwrite begins a new training")
         differences(options, models.every_option(fresh), self.model)
         differences({"sample_store": store}, {"sample_store": self.sample_store}, self.model)
-        if files.sha256(self.model) == saved.sha256:
-            if not saved.epochs:
+        present = files.sha256(self.model)
+        if present == saved.sha256:
+            if saved.epochs < 0:
                 raise ValueError(f"--resume: {self.model} is older than the training of {self.record}, which has saved "
                                  "no epoch yet; --overwrite begins it again")  # fmt: skip
             del epochs[saved.epochs :]
             self._saved = saved
         else:  # the process ended before it had the model's new hash
-            self._saved = Saved(files.sha256(self.model), len(epochs))
+            self._saved = Saved(present, len(epochs))
         return earlier
 
 

@@ -162,6 +162,12 @@ def test_a_save_that_fails_is_no_divergence_and_keeps_the_earlier_file(train, tm
     assert train("--resume")[0] == 0 and epochs_of(tmp_path / "model") == 3
 
 
+def test_a_model_of_no_epoch_is_saved_and_taken_up(train, tmp_path):
+    assert train(params="n_epochs=0,learning_rate=0.5")[0] == 0
+    assert epochs_of(tmp_path / "model") == 0
+    assert train("--resume")[0] == 0 and epochs_of(tmp_path / "model") == 3
+
+
 # ---- divergence
 
 
