@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from parity import engines
+from gru4rec import engines
 from parity.commands import golden, lists, matrix, record, run, selftest, smallest, training, validate
 
 COMMANDS = (run, golden, selftest, matrix, training, lists, smallest, record, validate)

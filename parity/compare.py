@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Callable, Iterator
 
-from parity import engines
+from gru4rec import engines
+from gru4rec.engines import EngineSpec
 from parity.bounds import forced
 from parity.checks import fit
 from parity.checks.data import NAMES as DATA
@@ -15,7 +16,6 @@ from parity.checks.steps import NAMES as FORCED
 from parity.checks.steps import checked_steps
 from parity.checks.trajectory import Spread, check_trajectory
 from parity.checks.transfer import check_transfer
-from parity.engines import EngineSpec
 from parity.measure import CHECKS, Checks
 from parity.protocol import Engine
 from parity.scale import Conditioning

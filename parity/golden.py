@@ -11,12 +11,12 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from gru4rec.engines import EngineSpec
 from parity.bounds import forced
 from parity.checks.assignment import fewest_moved
 from parity.checks.data import check_frame_kept, equal_all
 from parity.checks.ranking import Intervals, intervals, metrics
 from parity.checks.trajectory import Spread, horizon_passed
-from parity.engines import EngineSpec
 from parity.measure import Check, Checks, Scale, norm
 from parity.plain import Plain
 from parity.protocol import Batch, Engine

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gru4rec.engines import EngineSpec
 from parity.data import Dataset
-from parity.engines import EngineSpec
 from parity.plain import Plain
 from parity.protocol import Engine
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Callable
 
+from gru4rec.engines import EngineSpec
 from parity import data, golden
 from parity.bounds import forced
 from parity.checks import fit
@@ -17,7 +18,6 @@ from parity.checks.steps import NAMES as FORCED
 from parity.checks.steps import check_steps
 from parity.checks.trajectory import Spread, check_trajectory
 from parity.checks.transfer import check_transfer
-from parity.engines import EngineSpec
 from parity.faults import FAULTS, SETTINGS, Fault
 from parity.measure import CHECKS, Checks, Comparison
 from parity.recordings.reading import SHIPPED, read

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
-from parity.engines import EngineSpec
+from gru4rec.engines import EngineSpec
 from parity.plain import Plain
 from parity.selftest import Reference, run_checks
 

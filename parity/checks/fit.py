@@ -12,11 +12,11 @@ from typing import Iterable, Iterator, NamedTuple
 import numpy as np
 import pandas as pd
 
+from gru4rec.engines import EngineSpec
 from parity.bounds import forced
 from parity.checks.data import check_frame_kept
 from parity.checks.trajectory import Spread, horizon_passed
 from parity.data import COLUMNS, Dataset, fingerprint
-from parity.engines import EngineSpec
 from parity.measure import Check, Checks, Scale
 from parity.scenario import Scenario
 from parity.walk import Record, not_finite, walk

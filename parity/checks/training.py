@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gru4rec.engines import EngineSpec
 from parity import evaluator
 from parity.convergence import equivalence
 from parity.convergence.equivalence import Equivalence
 from parity.convergence.sample import LENGTH, PREFIXES, Runs, dropout_seed
 from parity.data import Dataset
-from parity.engines import EngineSpec
 from parity.measure import Checks
 from parity.protocol import Engine
 

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from parity import data, engines, lists, settings, tables
+from gru4rec import engines, terminal
+from gru4rec.options import from_file, parse_pair
+from parity import data, lists
 from parity.commands import common
 from parity.lists import Likeness, Ours, Recorded
 
@@ -52,7 +54,7 @@ def execute(options: argparse.Namespace) -> int:
     device, remark = engines.choose_device(options.device, names)
     engines.make_deterministic(names, device)
     common.check_engines(names)
-    console = tables.console()
+    console = terminal.console()
     console.print(
         f"{options.lists}: {len(recorded.items)} predictions of {len(set(recorded.sessions.tolist()))} sessions, "
         f"{recorded.items.shape[1]} items each; {', '.join(f'{k}={v}' for k, v in params.items())}; {options.dtype}, "
@@ -81,9 +83,9 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _params(options: argparse.Namespace) -> dict[str, Any]:
-    params = settings.from_file(Path(options.config)) if options.config else dict(SESSION_REC)
+    params = from_file(Path(options.config)) if options.config else dict(SESSION_REC)
     try:
-        return params | dict(map(settings.parse_pair, options.set))
+        return params | dict(map(parse_pair, options.set))
     except ValueError as problem:
         raise ValueError(f"--set {problem}") from None
 
@@ -96,7 +98,7 @@ def _train(spec, params: dict[str, Any], options, seed: int, dataset, recorded: 
 
 
 def _table(name: str, recorded: Recorded, ours: dict[int, Ours]):
-    made = tables.table(f"{name} beside the recorded lists", "", *(f"seed {seed}" for seed in ours), "recorded")
+    made = terminal.make_table(f"{name} beside the recorded lists", "", *(f"seed {seed}" for seed in ours), "recorded")
     alike: dict[int, Likeness] = {seed: lists.likeness(recorded, found) for seed, found in ours.items()}
     for N in next(iter(alike.values())).shared:
         made.add_row(f"same top-{N} items", *(f"{found.shared[N]:.1%}" for found in alike.values()), "")

@@ -5,7 +5,8 @@ import importlib.util
 
 from rich.progress import Progress
 
-from parity import engines, tables
+from gru4rec import engines, terminal
+from parity import tables
 from parity.commands import common
 from parity.measure import Verdict
 from parity.workers import run_all
@@ -42,7 +43,7 @@ def execute(options: argparse.Namespace) -> int:
     from parity import selftest
     from parity.faults import FAULTS
 
-    console, names = tables.console(), [options.reference, "keras"]
+    console, names = terminal.console(), [options.reference, "keras"]
     engines.choose_device("cpu", names)
     common.check_engines(names)
     faults = [fault for fault in FAULTS if options.dtype in fault.dtypes]
@@ -83,7 +84,7 @@ def execute(options: argparse.Namespace) -> int:
 def _faults_table(outcomes, by_golden: bool):
     right = ("error", "bound")
     more = ("golden",) if by_golden else ()
-    made = tables.table(
+    made = terminal.make_table(
         "Faults put into the Keras engine", "", "fault", "check", "verdict", *right, "where", *more, right=("", *right)
     )
     for number, (fault, out) in enumerate(outcomes, 1):

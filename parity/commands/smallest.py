@@ -2,7 +2,8 @@
 
 import argparse
 
-from parity import sensitivity, tables
+from gru4rec import terminal
+from parity import sensitivity
 from parity.bounds import ULPS, UNIT
 
 
@@ -18,10 +19,12 @@ def add(commands) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     found = {dtype: list(sensitivity.smallest(dtype)) for dtype in UNIT}
-    made = tables.table("The smallest fault that is caught", "times 1 + epsilon", "check", *UNIT, right=tuple(UNIT))
+    made = terminal.make_table(
+        "The smallest fault that is caught", "times 1 + epsilon", "check", *UNIT, right=tuple(UNIT)
+    )
     for at, (place, _) in enumerate(found["float64"]):
         shown = ("none" if found[dtype][at][1] is None else f"{2.0 ** -found[dtype][at][1]:.0e}" for dtype in UNIT)
         made.add_row(place.name, place.check, *shown)
     made.add_row("bound", f"{ULPS} units", *(f"{ULPS * unit:.0e}" for unit in UNIT.values()))
-    tables.console().print(made)
+    terminal.console().print(made)
     return 0 if all(k is not None for each in found.values() for _, k in each) else 1

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from parity import data, engines, settings, tables
+from gru4rec import engines, terminal
+from gru4rec.options import choose
+from parity import data, tables
 from parity.checks.training import FAULTS, FEWEST, check_training, faulty
 from parity.commands import common
 from parity.convergence import equivalence, recording, sample
@@ -118,7 +120,7 @@ def _chosen(options: argparse.Namespace, stored: Sample) -> list[str]:
         elif name in stored.runs:
             names.append(name)
         else:
-            ((_, params),) = settings.choose([name]).items()
+            ((_, params),) = choose([name]).items()
             same = [known for known in stored.runs if stored.params(known) == params]
             if not same:
                 raise ValueError(
@@ -167,7 +169,7 @@ def _judge(options: argparse.Namespace, stored: Sample, chosen: list[str], datas
         raise ValueError(f"--engine {' --engine '.join(names)}: each engine once is accepted")
     device, remark = engines.choose_device(options.device, names)
     common.check_engines(names)
-    console, first = tables.console(), options.seed or FIRST_SEED
+    console, first = terminal.console(), options.seed or FIRST_SEED
     console.print(_who("stored", stored, chosen), markup=False)
     console.print(
         f"{', '.join(names)}: {runs} runs of each setting, seeds {first} to {first + runs - 1}, "
@@ -200,7 +202,7 @@ def _judge_recorded(options: argparse.Namespace, stored: Sample, chosen: list[st
     same = {setting: key for setting in chosen for key in given.runs if given.params(key) == stored.params(setting)}
     if not same:
         raise ValueError(f"--judge {options.judge}: no setting of it is one of {', '.join(chosen)}")
-    console, verdicts = tables.console(), {}
+    console, verdicts = terminal.console(), {}
     console.print(_who("stored", stored, chosen), markup=False)
     console.print(_who("judged", given, list(same.values())), markup=False)
     for setting, key in same.items():
@@ -249,7 +251,7 @@ def _print(console, title: str, checks: Checks, tests: list[equivalence.Equivale
 
 def _table(title: str, tests: list[equivalence.Equivalence]):
     right = ("reference", "engine", "difference", "margin", "p same", "p beyond", "power")
-    made = tables.table(
+    made = terminal.make_table(
         title, "figure", *right[:3], "90 % interval", *right[3:], "verdict", right=(*right, "90 % interval")
     )
     for test in tests:
@@ -292,9 +294,9 @@ def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], da
     name, runs = (options.engine or ["original"])[0], options.runs or FAULTY_RUNS
     device, remark = engines.choose_device(options.device, [name])
     common.check_engines([name])
-    console, first = tables.console(), options.seed or FIRST_SEED
+    console, first = terminal.console(), options.seed or FIRST_SEED
     console.print(_who("stored", stored, chosen), markup=False)
-    made = tables.table(
+    made = terminal.make_table(
         f"Stored runs against each other, {SPLITS} random splits", "setting", "against the others", "held",
         "not covered", "false alarms", right=("held", "not covered", "false alarms"),
     )  # fmt: skip
@@ -313,7 +315,7 @@ def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], da
     ]
     drawn = _draw_all(tasks, options.jobs, console)
     console.print(f"faults: {name}, {runs} runs each, device {device} ({remark})")
-    made = tables.table("Faults", "fault", "setting", "verdict", "differences in margins")
+    made = terminal.make_table("Faults", "fault", "setting", "verdict", "differences in margins")
     caught = dict.fromkeys((fault for fault, _ in pairs), 0)
     for at, (fault, setting) in enumerate(pairs):
         checks, tests = _checked(stored.runs[setting], drawn[at * runs : (at + 1) * runs])
@@ -339,7 +341,7 @@ def _record(options: argparse.Namespace, dataset: Dataset) -> int:
     names, runs, first = options.engine or ["original"], options.runs or RECORDED_RUNS, options.seed or 1
     if len(names) > 1:
         raise ValueError(f"--record with {len(names)} engines: one is accepted")
-    chosen = settings.choose(options.config or ["all"])
+    chosen = choose(options.config or ["all"])
     chosen = {key: params | ({"n_epochs": options.epochs} if options.epochs else {}) for key, params in chosen.items()}
     if len({params.get("n_epochs", 10) for params in chosen.values()}) > 1:
         raise ValueError("--record: the settings have different numbers of epochs; --epochs gives them one")
@@ -349,7 +351,7 @@ def _record(options: argparse.Namespace, dataset: Dataset) -> int:
     kind = {"engine": names[0], "device": device, "settings": chosen, "data": dataset.sha256}
     work, seeds = recording.Work(options.record / name, kind), range(first, first + runs)
     todo = [(setting, seed) for seed in seeds for setting in chosen if not work.has(setting, seed)]
-    console = tables.console()
+    console = terminal.console()
     console.print(f"{len(todo)} of {runs * len(chosen)} runs of {names[0]} are to be made, in {work.folder}")
     tasks = [Task(names[0], device, chosen[setting], dataset, seed, None) for setting, seed in todo]
     drawn = _draw_all(tasks, options.jobs, console, lambda at, one: one.runs and work.keep(*todo[at], one.runs))

@@ -4,7 +4,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 
-from parity import engines
+from gru4rec import engines
 from parity.checks.training import draw
 from parity.convergence.sample import Runs
 from parity.data import Dataset

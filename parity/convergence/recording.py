@@ -7,11 +7,11 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from gru4rec.files import written_whole
 from parity import evaluator
 from parity.convergence import equivalence, sample
 from parity.convergence.sample import Runs
 from parity.data import Dataset
-from parity.files import written_whole
 
 
 class Work:

@@ -16,8 +16,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
+from gru4rec.files import written_together
 from parity.evaluator import CUT_OFFS
-from parity.files import written_together
 
 FOLDER = Path(__file__).parent
 LENGTH = 20  # of a list

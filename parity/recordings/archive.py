@@ -14,7 +14,7 @@ from typing import Mapping
 
 import numpy as np
 
-from parity.files import written_whole
+from gru4rec.files import written_whole
 
 LIMIT = 1 << 30  # bytes of all members, decompressed
 MOST_MEMBERS = 200_000

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from parity.engines import EngineSpec
+from gru4rec.engines import EngineSpec
 from parity.protocol import Engine
 from parity.recordings.consistency import Wrong
 from parity.recordings.recording import (

@@ -11,9 +11,10 @@ from typing import Any, Iterable
 
 import numpy as np
 
-from parity import bounds, engines
+from gru4rec import engines
+from gru4rec.files import written_together
+from parity import bounds
 from parity.compare import Result
-from parity.files import written_together
 from parity.measure import CHECKS, Check, Comparison, Verdict
 from parity.report import machine
 from parity.report.rendering import page, short

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy_gru4rec import GRU4Rec
 
+from gru4rec.engines import EngineSpec
 from parity.checks.ranking import NOISE
-from parity.engines import EngineSpec
 
 PARAMS = dict(
     loss="cross-entropy", final_act="softmax", layers=[5], batch_size=6, n_sample=4, n_epochs=1, learning_rate=0.05

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from parity import data, settings
+from gru4rec.published import RSC15
+from parity import data
 from parity.convergence import equivalence, recording, sample
 from parity.convergence.equivalence import FIGURES, Group
 from parity.convergence.sample import Runs
@@ -167,13 +168,13 @@ def test_runs_against_others_of_their_kind_raise_no_false_alarm():
 @pytest.fixture
 def stored(tmp_path):
     dataset = data.embedded(sessions=40, items=25, test_sessions=25, seed=2)
-    about = recording.about({"top1": settings.RSC15["top1"]}, {"top1": runs(3)}, dataset, {"engine": "none"})
+    about = recording.about({"top1": RSC15["top1"]}, {"top1": runs(3)}, dataset, {"engine": "none"})
     return sample.write(tmp_path, "made-up", about, np.arange(K), {"top1": runs(3)})
 
 
 def test_a_sample_is_read_as_it_was_written(stored):
     found, wanted = sample.read(stored), runs(3)
-    assert found.name == "made-up" and found.epochs == 2 and found.params("top1") == settings.RSC15["top1"]
+    assert found.name == "made-up" and found.epochs == 2 and found.params("top1") == RSC15["top1"]
     for name, values in vars(found.runs["top1"]).items():
         np.testing.assert_array_equal(values, getattr(wanted, name))
     assert found.prefixes.tolist() == list(range(K))

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpy_gru4rec import GRU4Rec
 
-from parity import data, engines, settings
+from gru4rec import engines
+from gru4rec.published import RSC15
+from parity import data
 from parity.checks.training import FAULTS, check_training, draw, faulty
 from parity.commands import training as command
 from parity.convergence import equivalence, sample
@@ -75,10 +77,10 @@ def test_one_run_many_times_is_no_sample():
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_changes_the_settings_that_have_its_part(fault):
-    changed = {name: faulty(params, fault) for name, params in settings.RSC15.items()}
+    changed = {name: faulty(params, fault) for name, params in RSC15.items()}
     assert any(changed.values())
     for name, params in changed.items():
-        assert params is None or params != settings.RSC15[name]
+        assert params is None or params != RSC15[name]
     assert changed["top1"] is None or "sample_alpha" not in FAULTS[fault]
 
 
@@ -290,10 +292,10 @@ def test_the_shipped_samples_are_whole():
     found = sample.shipped()
     assert "embedded" in found
     for stored in found.values():
-        assert set(stored.runs) == set(settings.RSC15)
+        assert set(stored.runs) == set(RSC15)
         assert all(len(runs) >= 30 for runs in stored.runs.values())
         for name in stored.runs:
-            assert stored.params(name) == settings.RSC15[name] | {"n_epochs": stored.epochs}
+            assert stored.params(name) == RSC15[name] | {"n_epochs": stored.epochs}
             margins = [equivalence.margin_of(group) for group in equivalence.alone(stored.runs[name])]
             assert stored.about["margins"][name] == pytest.approx(dict(zip(equivalence.FIGURES, margins)), rel=1e-5)
     assert found["embedded"].sha256 == data.embedded(2500, 400, 400).sha256

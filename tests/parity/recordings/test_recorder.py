@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parity import engines, golden
+from gru4rec import engines
+from parity import golden
 from parity.commands import record as record_command
 from parity.commands import validate as validate_command
 from parity.recordings import manifest, recorder
