@@ -5,6 +5,7 @@ stand in its header, with a SHA-256 over everything.
 """
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from keras_port.settings import Settings
 
 FORMAT = "keras_port.GRU4Rec 2"
 _FIRST_FORMAT = "keras_port.GRU4Rec 1"  # without a checksum; texts as ids stand in its header
+_TYPES_OF_STATE = {"keys": "uint32", "gauss": "float64", "fingerprint": "uint8"} | dict.fromkeys(
+    ("position", "used", "epochs_done", "diverged", "support", "sample_store"), "int64"
+)
 _STREAM = {"keys": (624,), "position": (2,), "gauss": (1,)}
 
 
@@ -51,6 +55,7 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
         "format": FORMAT,
         "settings": json.dumps(checkpoint.settings.as_dict()),
         "n_items": str(len(checkpoint.item_ids)),
+        "item_type": _type_of(checkpoint.item_ids),
     }
     files.write_tensors(path, tensors, header)
 
@@ -75,7 +80,7 @@ def _read(file: files.TensorFile) -> Checkpoint:
     if file.header.get("format") not in (FORMAT, _FIRST_FORMAT):
         raise ValueError(f"format {file.header.get('format')!r}; {FORMAT!r} is accepted")
     is_first = file.header["format"] == _FIRST_FORMAT
-    for name in ("settings", "n_items", *(["item_type"] if is_first else ["sha256"])):
+    for name in ("settings", "n_items", "item_type", *([] if is_first else ["sha256"])):
         if name not in file.header:
             raise ValueError(f"the header has no {name}")
     settings = settings_from(json.loads(file.header["settings"]))
@@ -84,24 +89,37 @@ def _read(file: files.TensorFile) -> Checkpoint:
     check_shapes(weights, initial_weights.shapes(settings, n_items))
     state = {name.removeprefix("state/"): shape for name, shape in file.shapes.items() if name[:6] == "state/"}
     check_state_shapes(state, settings, n_items)
+    check_types(file.types, settings)
     tensors = {name: file.read(name) for name in file.shapes}
     if not is_first and files.digest(tensors, file.header) != file.header["sha256"]:
         raise ValueError("damaged: its contents do not have the SHA-256 of its header")
     if is_first and file.header["item_type"] == "string":
         texts = json.loads(file.header.get("item_ids", "[]"))
         tensors.update(item_ids.to_arrays(np.array([*map(str, texts), None], object)[:-1]))
-    floats = [name for name in tensors if name[:7] == "weight/" or name[:11] == "state/slot/"]
-    wrong = [name for name in floats if tensors[name].dtype != settings.dtype]
-    if wrong:
-        raise ValueError(f"{wrong[0]} has type {tensors[wrong[0]].dtype}; {settings.dtype} is accepted")
     found = Checkpoint(
         settings=settings,
         item_ids=item_ids.from_arrays(tensors, n_items),
         weights={name: tensors[f"weight/{name}"] for name in weights},
         state={name: tensors[f"state/{name}"] for name in state},
     )
+    if not is_first and _type_of(found.item_ids) != file.header["item_type"]:
+        raise ValueError(f"item ids of type {_type_of(found.item_ids)}, where its header names {file.header['item_type']}")
     check_state(found.state, settings, n_items)
     return found
+
+
+def _type_of(ids: np.ndarray) -> str:
+    return "text" if ids.dtype.kind == "O" else ids.dtype.name
+
+
+def check_types(found: Mapping[str, np.dtype], settings: Settings) -> None:
+    """Raise ValueError unless the tensors WEIGHT and STATE are of the types that they are written in."""
+    for name, dtype in found.items():
+        wanted = settings.dtype if name.startswith(("weight/", "state/slot/")) else _TYPES_OF_STATE.get(name.split("/")[-1])
+        if name.startswith("state/masks/"):
+            wanted = "int32"
+        if wanted is not None and not name.startswith("item_ids") and dtype != wanted:
+            raise ValueError(f"{name} has type {dtype}; {wanted} is accepted")
 
 
 def settings_from(options: Any) -> Settings:
@@ -140,9 +158,11 @@ def check_state_shapes(found: Mapping[str, tuple[int, ...]], settings: Settings,
         wanted |= {"support": (n_items,), "sample_store": ()}
     if "store/used" in found:
         wanted |= {f"store/{part}": shape for part, shape in _STREAM.items()} | {"store/used": ()}
-    scalar = {name: () for name, shape in found.items() if wanted.get(name) == () and shape == (1,)}  # of a Keras file
-    free = {name: found[name] for name in ("fingerprint", "diverged") if name in found}
-    check_shapes({**found, **scalar}, {**wanted, **free})
+    if "diverged" in found:
+        wanted["diverged"] = ()
+    if "fingerprint" in found:
+        wanted["fingerprint"] = (math.prod(found["fingerprint"]),)
+    check_shapes(found, wanted)
 
 
 def check_state(state: Mapping[str, np.ndarray], settings: Settings, n_items: int) -> None:
@@ -233,7 +253,9 @@ def to_keras_store(store: Any, arrays: Mapping[str, np.ndarray]) -> None:
 
 def from_keras_store(store: Any) -> dict[str, np.ndarray]:
     """The arrays of :func:`to_keras_store`."""
-    return {name.replace(".", "/"): np.asarray(store[name]) for name in store.keys()}
+    found = {name.replace(".", "/"): np.asarray(store[name]) for name in store.keys()}
+    scalars = ("epochs_done", "diverged", "sample_store", "store/used")  # Keras gives them back as vectors of one
+    return {name: values.reshape(()) if name in scalars and values.size == 1 else values for name, values in found.items()}
 
 
 def write_ids(ids: np.ndarray, folder: str) -> None:

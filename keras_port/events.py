@@ -101,7 +101,7 @@ class Events:
 
     def _digest_all(self, by_time: bool, with_times: bool) -> Fingerprint:
         read = self.read_as or self
-        rank = pd.factorize(read.item_ids, sort=True)[0]
+        rank = item_ids.factorized(read.item_ids, sort=True)[0]
         ranks = rank[read.items]
         support = np.zeros_like(read.support)
         support[rank] = read.support
@@ -130,7 +130,7 @@ def read(frame: Any, columns: Columns, what: str = "data") -> Events:
     """
     session, item, time = _columns_of(frame, columns, what)
     codes, session_ids = _sessions(session, columns.session, what)
-    items, ids = pd.factorize(item)  # by first appearance in the frame as given, before any sorting
+    items, ids = item_ids.factorized(item)  # by first appearance in the frame as given, before any sorting
     order = np.lexsort((time, codes))
     return Events(
         items=items[order].astype(np.int32),
@@ -144,7 +144,7 @@ def read(frame: Any, columns: Columns, what: str = "data") -> Events:
 
 def item_map(frame: Any, columns: Columns, what: str = "data") -> pd.Series:
     """The item map of a frame: ids in order of first appearance in the frame as given, and 0..n-1. Errors as :func:`read`."""
-    return item_ids.item_map(pd.unique(_columns_of(frame, columns, what)[1]), columns.item)
+    return item_ids.item_map(item_ids.factorized(_columns_of(frame, columns, what)[1])[1], columns.item)
 
 
 def read_known(frame: Any, columns: Columns, known: pd.Index, what: str = "test_data") -> Events:
@@ -158,7 +158,7 @@ def read_known(frame: Any, columns: Columns, known: pd.Index, what: str = "test_
     is_known = indices >= 0
     session, item, time, indices = session[is_known], item[is_known], time[is_known], indices[is_known]
     codes, session_ids = _sessions(session, columns.session, what)
-    order = np.lexsort((pd.factorize(item, sort=True)[0], time, codes))
+    order = np.lexsort((item_ids.factorized(item, sort=True)[0], time, codes))
     return Events(
         items=indices[order].astype(np.int32),
         offsets=np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.int64),
@@ -202,7 +202,7 @@ def _values(series: Any, where: str) -> np.ndarray:
     if missing.any():
         raise ValueError(f"{where} has no value in {missing.sum()} rows, the first is row {missing.argmax()} (from 0)")
     values = plain(series)
-    return _without_objects(values) if values.dtype.kind == "O" else values
+    return _without_objects(values) if values.dtype.kind == "O" else values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _pandas_values(series: pd.Series) -> np.ndarray:
@@ -221,7 +221,8 @@ def _polars_values(series: Any) -> np.ndarray:
     if series.dtype in (polars.Categorical, polars.Enum):
         series = series.cast(polars.String)
     values = series.to_numpy()
-    return values if values.dtype.kind in "iufbMO" else np.array([*series.to_list(), None], object)[:-1]
+    plain = values.dtype.kind in "iufbMO" and values.ndim == 1
+    return values if plain else np.array([*series.to_list(), None], object)[:-1]
 
 
 def _without_objects(values: np.ndarray) -> np.ndarray:
@@ -235,7 +236,7 @@ def _without_objects(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float64)
     if kind == "boolean":
         return values.astype(bool)
-    if kind in ("datetime", "datetime64", "date"):
+    if kind in ("datetime", "datetime64", "date") and len({getattr(value, "tzinfo", None) is None for value in values}) == 1:
         return pd.to_datetime(values, utc=True).tz_convert(None).to_numpy()
     return values
 
@@ -243,7 +244,7 @@ def _without_objects(values: np.ndarray) -> np.ndarray:
 def _sessions(values: np.ndarray, name: str, what: str) -> tuple[np.ndarray, np.ndarray]:
     """(codes (E,), ids (S,)), ids ascending."""
     try:
-        return pd.factorize(values, sort=True)
+        return item_ids.factorized(values, sort=True)
     except TypeError:
         raise ValueError(f"{what}: column {name!r} holds {_types_in(values)}; ids that have an order are accepted") from None
 
@@ -261,7 +262,8 @@ def _checked_ids(values: np.ndarray, where: str) -> np.ndarray:
 
 def _checked_times(values: np.ndarray, where: str) -> np.ndarray:
     if values.dtype.kind not in "iufM":
-        found = "texts" if values.dtype.kind == "O" and isinstance(values[0], str) else _types_in(values)
+        is_text = values.dtype.kind == "O" and any(isinstance(value, str) for value in values)
+        found = "texts" if is_text else _types_in(values)
         raise ValueError(f"{where} holds {found}; numbers or datetimes are accepted")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         wrong = ~np.isfinite(values)

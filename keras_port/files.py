@@ -107,21 +107,22 @@ class TensorFile:
             entries = json.loads(file.read(length))
             self.header: dict[str, str] = entries.pop("__metadata__", {})
             self._start, self._entries = 8 + length, entries
-            self.shapes = {name: tuple(map(int, entry["shape"])) for name, entry in entries.items()}
+            self.shapes = {name: tuple(map(_size, entry["shape"])) for name, entry in entries.items()}
             self.types = {name: _TYPES[entry["dtype"]] for name, entry in entries.items()}
-            places = {name: (int(entry["data_offsets"][0]), int(entry["data_offsets"][1])) for name, entry in entries.items()}
+            places = {name: (*map(_size, entry["data_offsets"]),) for name, entry in entries.items()}
+            if not isinstance(self.header, dict) or not all(isinstance(text, str) for text in self.header.values()):
+                raise ValueError("metadata")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as fault:
             raise ValueError(f"truncated, or no safetensors file: {type(fault).__name__} in its header") from None
         end = 0
+        if any(len(place) != 2 for place in places.values()):
+            raise ValueError("the header's offsets are no pairs")
         for name, (begins, ends) in sorted(places.items(), key=lambda item: item[1]):
-            wanted = math.prod(self.shapes[name]) * self.types[name].itemsize
-            if min(self.shapes[name], default=0) < 0 or begins != end or ends - begins != wanted:
+            if begins != end or ends - begins != math.prod(self.shapes[name]) * self.types[name].itemsize:
                 raise ValueError(f"the header's sizes of {name!r} do not fit together")
             end = ends
         if self._start + end != size:
             raise ValueError(f"truncated: {size} bytes, where its header names {self._start + end}")
-        if not all(isinstance(text, str) for text in self.header.values()):
-            raise ValueError("the header's metadata are no texts")
         self._places = places
 
     def read(self, name: str) -> np.ndarray:
@@ -129,6 +130,12 @@ class TensorFile:
         self.file.seek(self._start + self._places[name][0])
         values = np.fromfile(self.file, self.types[name], math.prod(self.shapes[name]))
         return values.reshape(self.shapes[name])
+
+
+def _size(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("a size")
+    return value
 
 
 def digest(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -> str:

@@ -11,6 +11,17 @@ def item_map(ids: Any, name: str) -> pd.Series:
     return pd.Series(np.arange(len(ids)), index=pd.Index(ids, name=name), name="ItemIdx")
 
 
+def factorized(values: np.ndarray, sort: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """(codes (N,), ids): by first appearance, or with ``sort`` ascending."""
+    if values.dtype.kind != "O" or not any(isinstance(value, str) and "\0" in value for value in values):
+        return pd.factorize(values, sort=sort)
+    # to pandas a text ends at its first NUL
+    ids = list(dict.fromkeys(values))
+    ids = sorted(ids) if sort else ids
+    codes = {value: code for code, value in enumerate(ids)}
+    return np.array([codes[value] for value in values], np.int64), np.array([*ids, None], object)[:-1]
+
+
 def given_by_user(values: Any) -> np.ndarray:
     """Item ids as an array that holds them as they are: ``[1, 'a']`` is not made texts."""
     if isinstance(values, np.ndarray) and values.dtype.kind != "O":
@@ -118,6 +129,7 @@ def check_complete(ids: Any, n_items: int) -> None:
     """Raise ValueError unless ``ids`` are as many different ones as there are items."""
     if len(ids) != n_items:
         raise ValueError(f"{len(ids)} item ids for {n_items} items")
-    repeated = pd.Index(ids).duplicated()
-    if repeated.any():
-        raise ValueError(f"item id {ids[int(repeated.argmax())]!r} stands for more than one item")
+    codes, different = factorized(ids)
+    if len(different) < n_items:
+        repeated = different[np.bincount(codes).argmax()]
+        raise ValueError(f"item id {repeated!r} stands for more than one item")

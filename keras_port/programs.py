@@ -48,8 +48,8 @@ def run(
         inputs: arrays by name.
         jit: False where shapes vary from call to call, so that compiling by XLA would not pay.
     """
-    jit = jit and model.settings.jit_compile
     shapes = () if backend.RELAXES_SHAPES and not jit else tuple((name, np.shape(v)) for name, v in inputs.items())
+    jit = jit and model.settings.jit_compile
     key = (_named(function), model.n_items, _shaping(model.settings), jit, shapes)
     with _lock:
         program = _programs.pop(key, None) or _compiled(function, jit)

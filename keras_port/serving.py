@@ -43,8 +43,8 @@ def recommend(
         RuntimeError: the weights are not finite.
         ValueError: a session without any known item, times that do not fit, or a ``k`` outside 1..n.
     """
-    k = _checked_k(k, model.n_items)
     require_finite(model, "recommend")
+    k = _checked_k(k, model.n_items)
     session_items = list(session_items)
     many = bool(session_items) and all(isinstance(part, Iterable) and not isinstance(part, str) for part in session_items)
     histories, times = (session_items, times) if many else ([session_items], None if times is None else [times])

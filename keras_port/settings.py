@@ -280,7 +280,8 @@ class Settings:
         count = DECAY_RATES[self.adapt]
         if self.adapt_params is None or len(self.adapt_params) != count:
             accepted = f"{_KINDS['adapt_params'].accepted.removesuffix(' adapt has')} adapt={self.adapt!r} has ({count})"
-            raise NotAccepted.of("adapt_params", given["adapt_params"], accepted)
+            shown = [] if given["adapt_params"] == () else given["adapt_params"]  # the default, as users write it
+            raise NotAccepted.of("adapt_params", shown, accepted)
         if self.batch_size < 2 and not self.n_sample:
             raise NotAccepted.of("batch_size", self.batch_size, "at least 2 with n_sample=0")
 
