@@ -175,11 +175,6 @@ class SessionParallel:
         """Cut the present epoch to its first ``steps``."""
         self.positions = self.positions[:steps]
 
-    def next_epoch(self) -> Iterator[Batch | DwellBatch]:
-        """The steps of the next epoch, as :meth:`batches`."""
-        self.start_epoch()
-        return self.batches()
-
     def batches(self) -> Iterator[Batch | DwellBatch]:
         """The steps of the epoch as :class:`Batch` or :class:`DwellBatch`, without the rows of empty lanes."""
         items = self.events.items

@@ -48,6 +48,7 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
         FileNotFoundError: its folder is missing.
         OSError: it cannot be written; an earlier file is left as it was.
     """
+    files.check_folder(path)
     tensors = {f"weight/{name}": values for name, values in checkpoint.weights.items()}
     tensors.update({f"state/{name}": np.asarray(values) for name, values in checkpoint.state.items()})
     tensors.update(item_ids.to_arrays(checkpoint.item_ids))

@@ -1,6 +1,5 @@
 """Recall@N and MRR@N of next-item prediction, over all items or over a list, with four ways to rank ties."""
 
-from collections.abc import Iterable
 from typing import Any, Mapping
 
 import numpy as np
@@ -103,7 +102,7 @@ def ranks(
     """
     _check(batch_size, mode)
     events = events_of(gru, test_data, session_key, item_key, time_key)
-    listed = None if items is None else np.unique(gru.item_indices(check_listed(items), "items"))
+    listed = None if items is None else np.unique(gru.item_indices(items, "items"))
     predicted, rank = rank_events(gru.model, events, listed, int(batch_size), mode)
     lengths = np.diff(events.offsets)
     return pd.DataFrame(
@@ -171,10 +170,8 @@ def evaluate_sessions_batch(
     events = events_of(pr, test_data, session_key, item_key, time_key)
     if isinstance(getattr(pr, "model", None), SessionModel):
         require_finite(pr.model, "be evaluated")
-    listed = None
-    if items is not None:
-        known = pr.itemidmap.index
-        listed = known.to_numpy()[np.unique(item_ids.indices_of(known, check_listed(items), "items"))]
+    known = pr.itemidmap.index
+    listed = None if items is None else known.to_numpy()[np.unique(item_ids.indices_of(known, items, "items"))]
     lengths = np.diff(events.offsets)
     order = np.flatnonzero(lengths > 1)
     batch = min(int(batch_size), len(order))
@@ -345,13 +342,6 @@ def check_cut_off(cut_off: Any) -> None:
         raise ValueError(
             f"cut_off={cut_off!r}: a whole number of at least 1, or a list of one or more of them, is accepted"
         )
-
-
-def check_listed(items: Any, name: str = "items") -> Any:
-    """``items``, if they are a list of one or more. Raises ValueError otherwise."""
-    if not isinstance(items, Iterable) or isinstance(items, (str, bytes)) or not len(items):
-        raise ValueError(f"{name}={items!r}: a list of one or more item ids is accepted")
-    return items
 
 
 def _is_count(value: Any) -> bool:

@@ -20,6 +20,11 @@ class Columns(NamedTuple):
     item: str
     time: str
 
+    @classmethod
+    def of(cls, settings: Settings) -> "Columns":
+        """The columns that the settings name."""
+        return cls(settings.session_key, settings.item_key, settings.time_key)
+
 
 class Fingerprint(NamedTuple):
     """SHA-256 digests of what a training depends on in its data."""

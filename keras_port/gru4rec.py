@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_port import batches, callbacks as running, checkpoint, evaluation, events, files, item_ids, prediction, serving
+from keras_port import batches, checkpoint, evaluation, events, item_ids, prediction, serving
+from keras_port import callbacks as running
+from keras_port.events import Columns
 from keras_port.model import SessionModel
 from keras_port.settings import OPTIONS, Settings, whole_number
 from keras_port.training import Step, Trainer
 
-NO_DATA = "the model has no data yet: call fit or prepare first"
 _OF_A_RUN = ("n_epochs", "steps_per_call", "jit_compile")  # options that a model may be loaded with
 
 
@@ -69,13 +70,12 @@ class GRU4Rec:
             ValueError: an unknown name, or values that are not accepted.
         """
         settings = self._settings.changed(params, OPTIONS if self.trainer is None else ("n_epochs",))
-        settings.warn_of_odd_pairs() if params.keys() & {"loss", "final_act", "adapt", "learning_rate"} else None
+        if params.keys() & {"loss", "final_act", "adapt", "learning_rate"}:
+            settings.warn_of_odd_pairs()
         self._settings = settings
         if self.trainer is not None:
             self.model.settings = settings
         return self
-
-    # Training.
 
     def fit(
         self, data: Any, sample_store: int = 10_000_000, retrain: bool = False, *, resume: bool = False,
@@ -108,7 +108,7 @@ class GRU4Rec:
             self._trainer.resume(found, store) if resume else self._name(self._trainer.retrained(found, store))
         else:
             self.prepare(data, sample_store)
-        validate = None if validation_data is None else evaluation.Validation(self, validation_data, self._columns)
+        validate = None if validation_data is None else evaluation.Validation(self, validation_data, Columns.of(self._settings))
         self.reset_sessions()
         report = running.ProgressReport(self._trainer.batches, on_step, on_epoch_end)
         return self._trainer.fit(running.as_list(callbacks, self.model, verbose, self.n_epochs, [report]), validate)
@@ -128,9 +128,9 @@ class GRU4Rec:
         self._name(trainer, np.arange(n_items))
 
     def _read(self, data: Any, sample_store: Any, known: np.ndarray | None = None) -> tuple[events.Events, int]:
-        store, found = whole_number("sample_store", sample_store, 0), events.read(data, self._columns)
-        batches.check(found, self._settings, self._columns)
-        return found if known is None else found.numbered(known, self._columns), store
+        store, found = whole_number("sample_store", sample_store, 0), events.read(data, Columns.of(self._settings))
+        batches.check(found, self._settings, Columns.of(self._settings))
+        return found if known is None else found.numbered(known, Columns.of(self._settings)), store
 
     def _name(self, trainer: Trainer, ids: np.ndarray | None = None) -> None:
         self.trainer, trainer.model.item_ids = trainer, trainer.model.item_ids if ids is None else ids
@@ -138,16 +138,10 @@ class GRU4Rec:
         self.reset_sessions()
 
     @property
-    def _columns(self) -> events.Columns:
-        return events.Columns(self.session_key, self.item_key, self.time_key)
-
-    @property
     def _trainer(self) -> Trainer:
         if self.trainer is None:
             raise RuntimeError(evaluation.NO_WEIGHTS)
         return self.trainer
-
-    # What it holds.
 
     @property
     def model(self) -> SessionModel | None:
@@ -193,13 +187,9 @@ class GRU4Rec:
         """Set the training hidden state; its number of rows is the number of lanes of the next step."""
         self._trainer.state.set_hidden(hidden)
 
-    # Step by step.
-
     def batches(self) -> Iterator[batches.Batch | batches.DwellBatch]:
         """The batches of the next epoch's steps, from the model's random stream. Raises RuntimeError without data."""
-        if self._trainer.batches is None:
-            raise RuntimeError(NO_DATA)
-        return self._trainer.batches.next_epoch()
+        return self._trainer.next_epoch()
 
     def dropout_sites(self) -> list[tuple[str, int, float]]:
         """(name, width, retain probability) of each dropout site in graph order: embed, then hidden0, hidden1, ..."""
@@ -213,25 +203,12 @@ class GRU4Rec:
         self, X: Any, Y: Any, R: Any, masks: Any = None, gradients: bool = False, *, dwell: Any = None,
         weights: Any = None,
     ) -> Step:  # fmt: skip
-        """One training step from the present weights, optimizer state and hidden state, all of which it updates.
+        """One training step, which updates weights, optimizer state and hidden state.
 
-        Without gradients it runs the very program that ``fit`` runs, with one step in its chunk.
-
-        Args:
-            X: (M,) input items.
-            Y: (M + samples,) targets, then samples.
-            R: (M,) true where a session ends.
-            masks: one (M, width) bool array a dropout site; None draws them.
-            gradients: whether to give them back, which takes a program that is run op by op.
-            dwell: with ``dwell_time``, (M,) seconds since each session's event before, NaN (or None) for none.
-            weights: with ``dwell_weight``, (M,) weight of each lane's loss; None for 1.
-
-        Raises:
-            ValueError: for shapes or items that do not fit.
+        Without gradients it runs the very program that ``fit`` runs, with one step in its chunk. Arguments and errors
+        as in :meth:`keras_port.training.Trainer.step`.
         """
         return self._trainer.step(X, Y, R, masks, gradients, dwell, weights)
-
-    # Prediction.
 
     def scores(self, X: Any, hidden: Any, items: Any = None, dwell: Any = None) -> tuple[np.ndarray, list[np.ndarray]]:
         """Scores after final_act, and the next hidden state; see :func:`keras_port.prediction.scores`."""
@@ -245,10 +222,8 @@ class GRU4Rec:
         A lane whose session differs from the previous call's starts from a zero state; another ``batch`` starts all.
 
         Args:
-            session_ids: (batch,) the running session of each lane.
-            input_item_ids: (batch,) its newest item.
+            session_ids: (batch,) the running session of each lane; ``input_item_ids``: (batch,) its newest item.
             predict_for_item_ids: score these items only.
-            batch: number of lanes.
             dwell: with ``dwell_time``, (batch,) seconds since each session's event before, NaN where not known.
 
         Raises:
@@ -258,7 +233,7 @@ class GRU4Rec:
         X = self.item_indices(prediction.lanes_of("input_item_ids", input_item_ids, batch), "input_item_ids")
         listed = None
         if predict_for_item_ids is not None:
-            listed = self.item_indices(evaluation.check_listed(predict_for_item_ids, "predict_for_item_ids"), "predict_for_item_ids")
+            listed = self.item_indices(predict_for_item_ids, "predict_for_item_ids")
         scores = self._known.advance(self._trainer.model, sessions, X, listed, dwell)
         return pd.DataFrame(scores.T, index=self.itemidmap.index if listed is None else self.itemidmap.index[listed])
 
@@ -280,12 +255,8 @@ class GRU4Rec:
         """Write a TensorFlow SavedModel that serves top-k; see :func:`keras_port.serving.export`."""
         serving.export(self._trainer.model, self.itemidmap.index, path, k)
 
-    # Files and copies.
-
     def save(self, path: str | os.PathLike) -> None:
         """Write weights, settings, item ids, optimizer state, random streams and epochs done to one file, whole."""
-        self._trainer  # its error goes before that of the folder
-        files.check_folder(path)
         checkpoint.write(self._trainer.checkpoint(), path)
 
     @classmethod

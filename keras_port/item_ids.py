@@ -1,5 +1,6 @@
 """Item ids: whole numbers or texts, compared and kept without loss."""
 
+from collections.abc import Iterable
 from typing import Any, Mapping
 
 import numpy as np
@@ -46,6 +47,8 @@ def find(known: pd.Index, ids: np.ndarray) -> np.ndarray:
 
 def indices_of(known: pd.Index, ids: Any, name: str) -> np.ndarray:
     """Indices of ids given by a user in ``known``. Raises ValueError naming the first unknown one."""
+    if not isinstance(ids, Iterable) or isinstance(ids, (str, bytes)) or not len(ids):
+        raise ValueError(f"{name}={ids!r}: a list of one or more item ids is accepted")
     ids = given_by_user(ids)
     try:
         indices = find(known, ids)

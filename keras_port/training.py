@@ -2,13 +2,13 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import keras
 import numpy as np
 
 from keras_port import backend, dwell, initial_weights, programs, step
-from keras_port.batches import SessionParallel, add_last_occurrences
+from keras_port.batches import Batch, DwellBatch, SessionParallel, add_last_occurrences
 from keras_port.checkpoint import Checkpoint
 from keras_port.callbacks import Progress
 from keras_port.events import Events
@@ -18,6 +18,7 @@ from keras_port.settings import Settings
 from keras_port.state import TrainingState
 
 __all__ = ["Progress", "Step", "Trainer"]
+NO_DATA = "the model has no data yet: call fit or prepare first"
 logger = logging.getLogger(__name__)
 
 
@@ -102,6 +103,13 @@ class Trainer:
         read_at = sorted(set(self.model.read_at.values())) if settings.momentum > 0 else ()
         self.batches = SessionParallel(events, settings, state.rng, state.sampler, state.masks, read_at)
 
+    def next_epoch(self) -> Iterator[Batch | DwellBatch]:
+        """The batches of the next epoch's steps. Raises RuntimeError where no data were taken up."""
+        if self.batches is None:
+            raise RuntimeError(NO_DATA)
+        self.batches.start_epoch()
+        return self.batches.batches()
+
     def step(
         self,
         X: Any,
@@ -112,7 +120,18 @@ class Trainer:
         passed: Any = None,
         weights: Any = None,
     ) -> Step:
-        """One step; see :meth:`keras_port.gru4rec.GRU4Rec.train_step`.
+        """One step from the present weights, optimizer state and hidden state, all of which it updates.
+
+        Without gradients it runs the very program that :meth:`epoch` runs, with one step in its chunk.
+
+        Args:
+            X: (M,) input items.
+            Y: (M + samples,) targets, then samples.
+            R: (M,) true where a session ends.
+            masks: one (M, width) bool array a dropout site; None draws them.
+            gradients: whether to give them back, which takes a program that is run op by op.
+            passed: with ``dwell_time``, (M,) seconds since each session's event before, NaN (or None) for none.
+            weights: with ``dwell_weight``, (M,) weight of each lane's loss; None for 1.
 
         Raises:
             ValueError: for shapes or items that do not fit.
