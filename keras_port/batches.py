@@ -171,8 +171,8 @@ class SessionParallel:
             self._fixed = schedule(offsets, order, settings.batch_size, settings.n_sample)
         self.positions = self._fixed
 
-    def keep_steps(self, steps: int) -> None:
-        """Cut the present epoch to its first ``steps``."""
+    def keep_steps(self, steps: int | None) -> None:
+        """Cut the present epoch to its first ``steps``; None keeps all."""
         self.positions = self.positions[:steps]
 
     def batches(self) -> Iterator[Batch | DwellBatch]:

@@ -103,8 +103,9 @@ def _read(file: files.TensorFile) -> Checkpoint:
         weights={name: tensors[f"weight/{name}"] for name in weights},
         state={name: tensors[f"state/{name}"] for name in state},
     )
-    if not is_first and _type_of(found.item_ids) != file.header["item_type"]:
-        raise ValueError(f"item ids of type {_type_of(found.item_ids)}, where its header names {file.header['item_type']}")
+    kind, wanted = _type_of(found.item_ids), file.header["item_type"]
+    if not is_first and kind != wanted:
+        raise ValueError(f"item ids of type {kind}, where its header names {wanted}")
     check_state(found.state, settings, n_items)
     return found
 
@@ -114,10 +115,12 @@ def _type_of(ids: np.ndarray) -> str:
 
 
 def check_types(found: Mapping[str, np.dtype], settings: Settings) -> None:
-    """Raise ValueError unless the tensors WEIGHT and STATE are of the types that they are written in."""
+    """Raise ValueError unless a file's weights and state are of the types that they are written in."""
     for name, dtype in found.items():
-        wanted = settings.dtype if name.startswith(("weight/", "state/slot/")) else _TYPES_OF_STATE.get(name.split("/")[-1])
-        if name.startswith("state/masks/"):
+        wanted = _TYPES_OF_STATE.get(name.split("/")[-1])
+        if name.startswith(("weight/", "state/slot/")):
+            wanted = settings.dtype
+        elif name.startswith("state/masks/"):
             wanted = "int32"
         if wanted is not None and not name.startswith("item_ids") and dtype != wanted:
             raise ValueError(f"{name} has type {dtype}; {wanted} is accepted")
@@ -255,8 +258,10 @@ def to_keras_store(store: Any, arrays: Mapping[str, np.ndarray]) -> None:
 def from_keras_store(store: Any) -> dict[str, np.ndarray]:
     """The arrays of :func:`to_keras_store`."""
     found = {name.replace(".", "/"): np.asarray(store[name]) for name in store.keys()}
-    scalars = ("epochs_done", "diverged", "sample_store", "store/used")  # Keras gives them back as vectors of one
-    return {name: values.reshape(()) if name in scalars and values.size == 1 else values for name, values in found.items()}
+    for name in ("epochs_done", "diverged", "sample_store", "store/used"):  # scalars, given back as vectors of one
+        if name in found and found[name].size == 1:
+            found[name] = found[name].reshape(())
+    return found
 
 
 def write_ids(ids: np.ndarray, folder: str) -> None:

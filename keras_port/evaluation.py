@@ -128,8 +128,8 @@ def rank_events(
 class Validation:
     """Recall@20 and MRR@20 of a model on events that are read once, before the training."""
 
-    def __init__(self, gru: Any, validation_data: Any, columns: Columns):
-        self.model, self.events = gru.model, events_of(gru, validation_data, *columns)
+    def __init__(self, gru: Any, validation_data: Any):
+        self.model, self.events = gru.model, events_of(gru, validation_data)
 
     def __call__(self) -> dict[str, float]:
         """The metrics, with the present weights."""
@@ -294,15 +294,16 @@ def count_above(
         if noise is not None:
             drawn = 1e-10 * noise.rand(E, count)
             inputs["noise"] = np.pad(drawn, ((0, 0), (0, width - count))).astype(H.dtype)
-        counts.append(np.stack([backend.to_numpy(c) for c in programs.read(count_block, model, inputs)])[:, : len(H[part])])
+        found = [backend.to_numpy(count)[: len(H[part])] for count in programs.read(count_block, model, inputs)]
+        counts.append(np.stack(found))
     return tuple(np.concatenate(counts, axis=1))
 
 
 def count_block(model: SessionModel, given: Mapping[str, Any]) -> tuple[Any, Any]:
     """:func:`count_above` for one block of events, E of them.
 
-    given: ``H`` (E, L), ``target`` (E,), its ``column`` (E,), -1 for one that is not listed; for a list ``items`` (W,) and
-    ``listed`` (W,), false where the list is filled up; ``noise`` (E, W) that is added.
+    given: ``H`` (E, L), ``target`` (E,), its ``column`` (E,), -1 for one that is not listed; for a list ``items`` (W,)
+    and ``listed`` (W,), false where the list is filled up; ``noise`` (E, W) that is added.
     """
     H, has_list, columns = given["H"], "items" in given, None
     Wy, By = model.scorer.lookup(given["items"]) if has_list else (model.scorer.Wy, model.scorer.By)
@@ -338,7 +339,8 @@ def _check(batch_size: Any, mode: Any) -> None:
 def check_cut_off(cut_off: Any) -> None:
     """Raise ValueError unless ``cut_off`` is a whole number of at least 1, or one or more of them."""
     many = isinstance(cut_off, (list, tuple, set, frozenset, np.ndarray))
-    if not (len(np.atleast_1d(list(cut_off))) if many else 1) or not all(map(_is_count, cut_off if many else [cut_off])):
+    values = list(cut_off) if many else [cut_off]
+    if not values or not all(map(_is_count, values)):
         raise ValueError(
             f"cut_off={cut_off!r}: a whole number of at least 1, or a list of one or more of them, is accepted"
         )

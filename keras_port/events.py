@@ -113,8 +113,9 @@ class Events:
         mixed = _mixed(ranks)
         content = np.add.reduceat(mixed, read.offsets[:-1])
         sessions = np.argsort(read.first_times, kind="stable") if by_time else np.arange(0)
+        ids = item_ids.to_arrays(item_ids.same_numbers_same_type(np.sort(read.item_ids)))
         return Fingerprint(
-            items=_digest(*item_ids.to_arrays(item_ids.same_numbers_same_type(np.sort(read.item_ids))).values(), support),
+            items=_digest(*ids.values(), support),
             sessions=_digest(read.offsets, content),
             order=_digest(rank, ranks, sessions),
             times=_digest(read.times.astype(np.float64)) if with_times else "",
@@ -148,7 +149,7 @@ def read(frame: Any, columns: Columns, what: str = "data") -> Events:
 
 
 def item_map(frame: Any, columns: Columns, what: str = "data") -> pd.Series:
-    """The item map of a frame: ids in order of first appearance in the frame as given, and 0..n-1. Errors as :func:`read`."""
+    """The item map of a frame: ids in order of first appearance as given, and 0..n-1. Errors as :func:`read`."""
     return item_ids.item_map(item_ids.factorized(_columns_of(frame, columns, what)[1])[1], columns.item)
 
 
@@ -207,7 +208,9 @@ def _values(series: Any, where: str) -> np.ndarray:
     if missing.any():
         raise ValueError(f"{where} has no value in {missing.sum()} rows, the first is row {missing.argmax()} (from 0)")
     values = plain(series)
-    return _without_objects(values) if values.dtype.kind == "O" else values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.dtype.kind == "O":
+        return _without_objects(values)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _pandas_values(series: pd.Series) -> np.ndarray:
@@ -241,7 +244,8 @@ def _without_objects(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float64)
     if kind == "boolean":
         return values.astype(bool)
-    if kind in ("datetime", "datetime64", "date") and len({getattr(value, "tzinfo", None) is None for value in values}) == 1:
+    without_zone = {getattr(value, "tzinfo", None) is None for value in values}
+    if kind in ("datetime", "datetime64", "date") and len(without_zone) == 1:
         return pd.to_datetime(values, utc=True).tz_convert(None).to_numpy()
     return values
 
@@ -251,7 +255,8 @@ def _sessions(values: np.ndarray, name: str, what: str) -> tuple[np.ndarray, np.
     try:
         return item_ids.factorized(values, sort=True)
     except TypeError:
-        raise ValueError(f"{what}: column {name!r} holds {_types_in(values)}; ids that have an order are accepted") from None
+        found = _types_in(values)
+        raise ValueError(f"{what}: column {name!r} holds {found}; ids that have an order are accepted") from None
 
 
 def _checked_ids(values: np.ndarray, where: str) -> np.ndarray:

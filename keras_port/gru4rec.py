@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 
 from keras_port import batches, checkpoint, evaluation, events, item_ids, prediction, serving
-from keras_port import callbacks as running
+from keras_port.callbacks import check as check_callbacks
 from keras_port.events import Columns
 from keras_port.model import SessionModel
 from keras_port.settings import OPTIONS, Settings, whole_number
 from keras_port.training import Step, Trainer
-
-_OF_A_RUN = ("n_epochs", "steps_per_call", "jit_compile")  # options that a model may be loaded with
 
 
 class GRU4Rec:
@@ -24,19 +22,16 @@ class GRU4Rec:
     make whole copies, without the training data.
 
     Args:
-        loss: and all further options are described by :class:`keras_port.settings.Settings`.
-
-    Raises:
-        ValueError: an option is not accepted.
+        loss: and all further options, with what is accepted: see :class:`keras_port.settings.Settings`.
     """
 
     def __init__(
         self, loss="bpr-max", final_act="linear", hidden_act="tanh", layers=(100,), n_epochs=10, batch_size=32,
-        dropout_p_hidden=0.0, dropout_p_embed=0.0, learning_rate=0.1, momentum=0.0, lmbd=0.0, embedding=0, n_sample=2048,
-        sample_alpha=0.75, smoothing=0.0, constrained_embedding=False, adapt="adagrad", adapt_params=(), grad_cap=0.0,
-        bpreg=1.0, sigma=0.0, init_as_normal=False, train_random_order=False, time_sort=True, session_key="SessionId",
-        item_key="ItemId", time_key="Time", *, logq=0.0, dwell_time=0, dwell_weight=0.0, dtype="float32", seed=42,
-        dropout_seed=12345, steps_per_call=32, jit_compile=True,
+        dropout_p_hidden=0.0, dropout_p_embed=0.0, learning_rate=0.1, momentum=0.0, lmbd=0.0, embedding=0,
+        n_sample=2048, sample_alpha=0.75, smoothing=0.0, constrained_embedding=False, adapt="adagrad", adapt_params=(),
+        grad_cap=0.0, bpreg=1.0, sigma=0.0, init_as_normal=False, train_random_order=False, time_sort=True,
+        session_key="SessionId", item_key="ItemId", time_key="Time", *, logq=0.0, dwell_time=0, dwell_weight=0.0,
+        dtype="float32", seed=42, dropout_seed=12345, steps_per_call=32, jit_compile=True,
     ):  # fmt: skip
         given = locals()
         self._settings = Settings(**{name: given[name] for name in OPTIONS})
@@ -63,24 +58,15 @@ class GRU4Rec:
         return self._settings.as_dict()
 
     def set_params(self, **params: Any) -> "GRU4Rec":
-        """Set options from values or texts, all or none; text: '100/50' for lists, True, 1, False or 0 for booleans.
-
-        Raises:
-            RuntimeError: there are weights, and an option other than ``n_epochs`` would get another value.
-            ValueError: an unknown name, or values that are not accepted.
-        """
-        settings = self._settings.changed(params, OPTIONS if self.trainer is None else ("n_epochs",))
-        if params.keys() & {"loss", "final_act", "adapt", "learning_rate"}:
-            settings.warn_of_odd_pairs()
-        self._settings = settings
+        """Set options from values or texts ('100/50', '1'), all or none; errors: see :meth:`.Settings.changed`."""
+        self._settings = self._settings.changed(params, OPTIONS if self.trainer is None else ("n_epochs",))
         if self.trainer is not None:
-            self.model.settings = settings
+            self.model.settings = self._settings
         return self
 
     def fit(
         self, data: Any, sample_store: int = 10_000_000, retrain: bool = False, *, resume: bool = False,
-        callbacks: Any = None, validation_data: Any = None, on_step: Any = None, on_epoch_end: Any = None,
-        verbose: Any = 0,
+        callbacks: Any = None, validation_data: Any = None, on_step: Any = None, on_epoch_end: Any = None, verbose: Any = 0
     ) -> keras.callbacks.History:  # fmt: skip
         """Train for ``n_epochs`` epochs; a NaN cost, or weights that are not finite, end it by ``error_during_train``.
 
@@ -96,22 +82,19 @@ class GRU4Rec:
             verbose: as in ``keras.Model.fit``.
 
         Raises:
-            RuntimeError: retrain or resume of a model without weights.
-            TypeError: ``data`` is no frame.
+            RuntimeError: retrain or resume of a model without weights. TypeError: ``data`` is no frame.
             ValueError: data, options or callbacks do not fit, or with ``resume`` are not those of the training.
         """
         if retrain and resume:
             raise ValueError("retrain=True with resume=True: one of the two is accepted")
-        running.check(callbacks)
+        check_callbacks(callbacks)
         if retrain or resume:
             found, store = self._read(data, sample_store, self._trainer.model.item_ids)
-            self._trainer.resume(found, store) if resume else self._name(self._trainer.retrained(found, store))
+            self._name(self._trainer.resume(found, store) if resume else self._trainer.retrained(found, store))
         else:
             self.prepare(data, sample_store)
-        validate = None if validation_data is None else evaluation.Validation(self, validation_data, Columns.of(self._settings))
-        self.reset_sessions()
-        report = running.ProgressReport(self._trainer.batches, on_step, on_epoch_end)
-        return self._trainer.fit(running.as_list(callbacks, self.model, verbose, self.n_epochs, [report]), validate)
+        validate = None if validation_data is None else evaluation.Validation(self, validation_data)
+        return self._trainer.fit(callbacks, validate, on_step, on_epoch_end, verbose)
 
     def prepare(self, data: Any, sample_store: int = 10_000_000) -> None:
         """All that ``fit`` does before its first step: item map, session order, weights, first store of samples."""
@@ -122,10 +105,9 @@ class GRU4Rec:
 
     def build(self, n_items: int) -> None:
         """Draw initial weights for ``n_items`` items; clear optimizer and hidden states; restart both streams."""
-        n_items = whole_number("n_items", n_items, 1)
-        trainer = Trainer(SessionModel(n_items, self._settings))
+        trainer = Trainer(SessionModel(whole_number("n_items", n_items, 1), self._settings))
         trainer.draw_weights()
-        self._name(trainer, np.arange(n_items))
+        self._name(trainer, np.arange(trainer.model.n_items))
 
     def _read(self, data: Any, sample_store: Any, known: np.ndarray | None = None) -> tuple[events.Events, int]:
         store, found = whole_number("sample_store", sample_store, 0), events.read(data, Columns.of(self._settings))
@@ -200,13 +182,11 @@ class GRU4Rec:
         return self._trainer.state.masks.draw(M)
 
     def train_step(
-        self, X: Any, Y: Any, R: Any, masks: Any = None, gradients: bool = False, *, dwell: Any = None,
-        weights: Any = None,
+        self, X: Any, Y: Any, R: Any, masks: Any = None, gradients: bool = False, *, dwell: Any = None, weights: Any = None
     ) -> Step:  # fmt: skip
         """One training step, which updates weights, optimizer state and hidden state.
 
-        Without gradients it runs the very program that ``fit`` runs, with one step in its chunk. Arguments and errors
-        as in :meth:`keras_port.training.Trainer.step`.
+        Without gradients it runs the very program that ``fit`` runs; see :meth:`keras_port.training.Trainer.step`.
         """
         return self._trainer.step(X, Y, R, masks, gradients, dwell, weights)
 
@@ -215,27 +195,12 @@ class GRU4Rec:
         return prediction.scores(self._trainer.model, X, hidden, items, dwell)
 
     def predict_next_batch(
-        self, session_ids: Any, input_item_ids: Any, predict_for_item_ids: Any = None, batch: int = 100, dwell: Any = None
-    ) -> pd.DataFrame:
-        """Scores of the next item: rows = items, columns = lanes 0..batch-1.
-
-        A lane whose session differs from the previous call's starts from a zero state; another ``batch`` starts all.
-
-        Args:
-            session_ids: (batch,) the running session of each lane; ``input_item_ids``: (batch,) its newest item.
-            predict_for_item_ids: score these items only.
-            dwell: with ``dwell_time``, (batch,) seconds since each session's event before, NaN where not known.
-
-        Raises:
-            ValueError: an unknown item, another number of lanes, or a dwell below 0.
-        """
-        sessions = prediction.lanes_of("session_ids", session_ids, batch)
-        X = self.item_indices(prediction.lanes_of("input_item_ids", input_item_ids, batch), "input_item_ids")
-        listed = None
-        if predict_for_item_ids is not None:
-            listed = self.item_indices(predict_for_item_ids, "predict_for_item_ids")
-        scores = self._known.advance(self._trainer.model, sessions, X, listed, dwell)
-        return pd.DataFrame(scores.T, index=self.itemidmap.index if listed is None else self.itemidmap.index[listed])
+        self, session_ids: Any, input_item_ids: Any, predict_for_item_ids: Any = None, batch: int = 100,
+        dwell: Any = None,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Scores of the next item: rows = items, columns = lanes; see :func:`keras_port.prediction.next_batch`."""
+        arguments = session_ids, input_item_ids, predict_for_item_ids, batch, dwell
+        return prediction.next_batch(self._trainer.model, self.itemidmap.index, self._known, *arguments)
 
     def reset_sessions(self) -> None:
         """Let the next ``predict_next_batch`` start all lanes afresh."""
@@ -262,16 +227,13 @@ class GRU4Rec:
     @classmethod
     def load(cls, path: str | os.PathLike, **options: Any) -> "GRU4Rec":
         """Read a file of :meth:`save`. Raises ValueError for one that is damaged; options: as in :meth:`from_model`."""
-        return cls._from(checkpoint.read(path), options)
+        return cls.from_model(checkpoint.read(path), **options)
 
     @classmethod
-    def from_model(cls, model: SessionModel, **options: Any) -> "GRU4Rec":
+    def from_model(cls, model: SessionModel | checkpoint.Checkpoint, **options: Any) -> "GRU4Rec":
         """A model around one that Keras loaded from a .keras file; options: n_epochs, steps_per_call, jit_compile."""
-        return cls._from(checkpoint.of_keras(model), options)
-
-    @classmethod
-    def _from(cls, found: checkpoint.Checkpoint, options: Mapping[str, Any]) -> "GRU4Rec":
-        gru = cls(**found.settings.changed(options, _OF_A_RUN).as_dict())
+        found = model if isinstance(model, checkpoint.Checkpoint) else checkpoint.of_keras(model)
+        gru = cls(**found.settings.changed(options, ("n_epochs", "steps_per_call", "jit_compile")).as_dict())
         gru._name(Trainer.of(found, gru.settings()))
         return gru
 

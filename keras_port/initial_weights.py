@@ -34,8 +34,8 @@ def draw(settings: Settings, n_items: int, rng: np.random.RandomState) -> dict[s
     """Weights by name for ``n_items`` items.
 
     Every block of shape (rows, cols) has its own range: uniform in ±sigma (normal with deviation sigma if
-    ``init_as_normal``), sigma = sqrt(6 / (rows + cols)) when ``sigma`` is 0 (Glorot and Bengio 2010). Side by side stand
-    three blocks in Wx (candidate | reset | update) and two in Wrz (reset | update).
+    ``init_as_normal``), sigma = sqrt(6 / (rows + cols)) when ``sigma`` is 0 (Glorot and Bengio 2010). Three blocks
+    stand side by side in Wx (candidate | reset | update), two in Wrz (reset | update).
     """
     blocks = {"Wx": 3, "Wh": 1, "Wrz": 2, "Wy": 1, "E": 1}  # biases and D are zeros
 

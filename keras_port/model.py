@@ -129,7 +129,7 @@ class SessionModel(keras.Model):
         return states
 
     def dropout_of(self, batch: Mapping[str, Any]) -> Callable[[str, Any], Any]:
-        """``apply(site, x)``: x, or at a dropout site x times its mask of the batch, divided by the retain probability."""
+        """``apply(site, x)``: x, or at a dropout site x times its mask, divided by the retain probability."""
         sites = {name: (j, retain) for j, (name, _, retain) in enumerate(self.settings.dropout_sites)}
 
         def apply(name, x):

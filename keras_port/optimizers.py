@@ -1,7 +1,7 @@
 """Update rules of GRU4Rec: pure functions of gradients and state.
 
-A dense tensor is updated as a whole. A row tensor (n, W), read at N rows, is updated in those only, from one gradient an
-occurrence (N, W); a row may occur several times. What becomes of repeated rows is part of the published program's
+A dense tensor is updated as a whole. A row tensor (n, W), read at N rows, is updated in those only, from one gradient
+an occurrence (N, W); a row may occur several times. What becomes of repeated rows is part of the published program's
 behaviour and is written out here: sums grow by every occurrence, decay is applied once, and the velocity of the last
 occurrence stays. The check ``update`` of the parity suite guards it.
 

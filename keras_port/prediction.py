@@ -4,10 +4,11 @@ from typing import Any, Mapping, Sequence
 
 import keras
 import numpy as np
+import pandas as pd
 
 from keras_port import backend, programs
 from keras_port.dwell import given_buckets
-from keras_port.item_ids import given_by_user
+from keras_port.item_ids import given_by_user, indices_of
 from keras_port.model import SessionModel
 from keras_port.state import check_hidden
 
@@ -84,6 +85,44 @@ class KnownSessions:
         passed = None if dwell is None else np.where(starts, np.nan, dwell)
         values, self.hidden = scores(model, X, self.hidden, items, passed)
         return values
+
+
+def next_batch(
+    model: SessionModel,
+    known: pd.Index,
+    running: KnownSessions,
+    session_ids: Any,
+    input_item_ids: Any,
+    predict_for_item_ids: Any = None,
+    batch: int = 100,
+    dwell: Any = None,
+) -> pd.DataFrame:
+    """Scores of the next item, as a DataFrame: rows = items, columns = lanes 0..batch-1.
+
+    A lane whose session id differs from the previous call's starts from a zero state; another ``batch`` starts all
+    lanes afresh.
+
+    Args:
+        model: the network.
+        known: its item ids, in index order.
+        running: the sessions of the previous call; they go on.
+        session_ids: (batch,) the running session of each lane.
+        input_item_ids: (batch,) its newest item.
+        predict_for_item_ids: score these items only; None for all.
+        batch: number of lanes.
+        dwell: with ``dwell_time``, (batch,) seconds since each session's event before, of no account for a lane that
+            starts; None or NaN where they are not known.
+
+    Raises:
+        ValueError: an unknown item, another number of lanes, or a dwell below 0.
+    """
+    sessions = lanes_of("session_ids", session_ids, batch)
+    X = indices_of(known, lanes_of("input_item_ids", input_item_ids, batch), "input_item_ids")
+    listed = None
+    if predict_for_item_ids is not None:
+        listed = indices_of(known, predict_for_item_ids, "predict_for_item_ids")
+    values = running.advance(model, sessions, X, listed, dwell)
+    return pd.DataFrame(values.T, index=known if listed is None else known[listed])
 
 
 def lanes_of(name: str, values: Any, batch: int) -> np.ndarray:

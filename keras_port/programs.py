@@ -48,7 +48,7 @@ def run(
         inputs: arrays by name.
         jit: False where shapes vary from call to call, so that compiling by XLA would not pay.
     """
-    shapes = () if backend.RELAXES_SHAPES and not jit else tuple((name, np.shape(v)) for name, v in inputs.items())
+    shapes = None if backend.RELAXES_SHAPES and not jit else frozenset((n, np.shape(v)) for n, v in inputs.items())
     jit = jit and model.settings.jit_compile
     key = (_named(function), model.n_items, _shaping(model.settings), jit, shapes)
     with _lock:
@@ -64,7 +64,7 @@ def run(
 
 
 def read(function: Callable, model: SessionModel, inputs: Mapping[str, np.ndarray], jit: bool = True) -> Any:
-    """The results of ``function(model, inputs)``, which reads the weights and changes nothing; compiled as by :func:`run`."""
+    """The results of ``function(model, inputs)``, which reads the weights and changes nothing; see :func:`run`."""
     return run(partial(_read, function), model, model.named_weights, inputs, jit)
 
 

@@ -1,4 +1,4 @@
-"""Negative samples (arXiv 1706.03847, section 2 "Sampling the output": items drawn by popularity besides the batch's)."""
+"""Negative samples: items drawn by popularity, besides the other lanes' targets (arXiv 1706.03847)."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class NegativeSampler:
         self.store_rows = rows_in_store(store, n_sample)
         self._store: Any = None
         if state is not None:
-            self._before, self._used = state
+            self.set_state(state)
         elif self.store_rows:
             self._refill()
 
@@ -59,6 +59,10 @@ class NegativeSampler:
     def get_state(self) -> tuple[RngState, int] | None:
         """(state of the stream before the present store was drawn, rows used); None where no store is kept."""
         return (self._before, self._used) if self.store_rows else None
+
+    def set_state(self, state: tuple[RngState, int]) -> None:
+        """Continue from what :meth:`get_state` returned; the stream's own state is set apart."""
+        self._store, (self._before, self._used) = None, state
 
     def _draw(self, rows: int) -> np.ndarray:
         size = self.n_sample * rows

@@ -46,7 +46,8 @@ def recommend(
     require_finite(model, "recommend")
     k = _checked_k(k, model.n_items)
     session_items = list(session_items)
-    many = bool(session_items) and all(isinstance(part, Iterable) and not isinstance(part, str) for part in session_items)
+    lists = [isinstance(part, Iterable) and not isinstance(part, str) for part in session_items]
+    many = bool(lists) and all(lists)
     histories, times = (session_items, times) if many else ([session_items], None if times is None else [times])
     found = [_find(known, list(items), number) for number, items in enumerate(histories)]
     inputs = {"X": _lanes([indices[indices >= 0] for indices in found])}
@@ -125,7 +126,7 @@ def _serving_module(model: SessionModel, known: pd.Index, k: int) -> Any:
 
     settings, ids = model.settings, known.to_numpy()
     if ids.dtype.kind == "f" or (ids.dtype.kind == "u" and ids.max() >= 2**63):
-        raise ValueError(f"item ids of type {ids.dtype}: texts, or whole numbers below 2^63, are accepted by TensorFlow")
+        raise ValueError(f"item ids of type {ids.dtype}: TensorFlow accepts texts, or whole numbers below 2^63")
     id_type = tf.int64 if ids.dtype.kind in "iu" else tf.string
     module = tf.Module()
     module.item_ids = tf.Variable(tf.constant(ids.tolist(), id_type), trainable=False, name="item_ids")

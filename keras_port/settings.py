@@ -117,7 +117,10 @@ def _adapt() -> _Kind:
         _check(given is None or (isinstance(given, str) and (given or None) in DECAY_RATES))
         return given or None
 
-    return _Kind("None, adagrad, rmsprop, adadelta or adam", value, lambda text: value(None if text == "None" else text))
+    def text(given):
+        return value(None if given == "None" else given)
+
+    return _Kind("None, adagrad, rmsprop, adadelta or adam", value, text)
 
 
 def _dtype() -> _Kind:
@@ -156,7 +159,7 @@ _KINDS: dict[str, _Kind] = {
     "smoothing": _RATE,
     "constrained_embedding": _flag(),
     "adapt": _adapt(),
-    "adapt_params": _list("a list of as many numbers with 0 <= value < 1 as adapt has", _RATE, least=0),
+    "adapt_params": _list("a list of as many numbers with 0 <= value < 1 as", _RATE, least=0),  # adapt=... has
     "grad_cap": _FROM_ZERO,
     "bpreg": _FROM_ZERO,
     "sigma": _FROM_ZERO,
@@ -279,7 +282,7 @@ class Settings:
                 object.__setattr__(self, name, None)
         count = DECAY_RATES[self.adapt]
         if self.adapt_params is None or len(self.adapt_params) != count:
-            accepted = f"{_KINDS['adapt_params'].accepted.removesuffix(' adapt has')} adapt={self.adapt!r} has ({count})"
+            accepted = f"{_KINDS['adapt_params'].accepted} adapt={self.adapt!r} has ({count})"
             shown = [] if given["adapt_params"] == () else given["adapt_params"]  # the default, as users write it
             raise NotAccepted.of("adapt_params", shown, accepted)
         if self.batch_size < 2 and not self.n_sample:
@@ -329,7 +332,10 @@ class Settings:
         for name, value in changes.items():
             if name not in free and getattr(new, name) != getattr(self, name):
                 built = self.as_dict()[name]
-                raise RuntimeError(f"{name}={value!r}: the model is built with {built!r}; a new model takes other options")
+                words = f"{name}={value!r}: the model is built with {built!r}"
+                raise RuntimeError(f"{words}; a new model takes other options")
+        if changes.keys() & {"loss", "final_act", "adapt", "learning_rate"}:
+            new.warn_of_odd_pairs(stacklevel=3)
         return new
 
     def _parsed(self, name: str, text: str) -> Any:

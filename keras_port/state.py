@@ -23,8 +23,9 @@ class TrainingState:
 
     def __init__(self, model: SessionModel):
         self.model, settings = model, model.settings
-        self._hidden = [self._zeros((settings.batch_size, units), f"hidden{k}") for k, units in enumerate(settings.layers)]
-        self.lanes = settings.batch_size
+        B = settings.batch_size
+        self._hidden = [self._zeros((B, units), f"hidden{k}") for k, units in enumerate(settings.layers)]
+        self.lanes = B
         self._slots = {
             f"{slot}/{name}": self._zeros(w.shape, f"{slot}_{name}")
             for slot in optimizers.slot_names(settings)
@@ -146,7 +147,16 @@ class TrainingState:
             state = None
             if "store/used" in arrays:
                 state = checkpoint.rng_state("store", arrays), checkpoint.integer(arrays, "store/used")
-            self._set_sampler(np.asarray(arrays["support"]), checkpoint.integer(arrays, "sample_store"), state)
+            self._restore_sampler(np.asarray(arrays["support"]), checkpoint.integer(arrays, "sample_store"), state)
+
+    def _restore_sampler(self, support: np.ndarray, store: int, state: Any) -> None:
+        """A new sampler, or where data are taken up already the one that they are read with, as it was."""
+        if self.events is None:
+            self._set_sampler(support, store, state)
+        elif not np.array_equal(support, self.sampler.support) or store != self.sampler.store:
+            raise ValueError("the state of a training on other data, or with another sample_store, is not accepted")
+        elif state is not None:
+            self.sampler.set_state(state)
 
 
 def check_hidden(hidden: Sequence[Any], layers: Sequence[int]) -> int:

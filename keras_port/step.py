@@ -21,7 +21,7 @@ Batch = Mapping[str, Any]
 def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     """One training step.
 
-    Row tensors are read first, and the gradient is that of the rows read: neither it nor an update is of a table's size.
+    Row tensors are read first, and the gradient is that of the rows read, so that nothing is of a table's size.
 
     Returns:
         What changes of the state; the cost; the gradients by weight name, before grad_cap, per occurrence for rows.

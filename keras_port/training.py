@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_port import backend, dwell, initial_weights, programs, step
 from keras_port.batches import Batch, DwellBatch, SessionParallel, add_last_occurrences
+from keras_port.callbacks import Progress, ProgressReport, as_list
 from keras_port.checkpoint import Checkpoint
-from keras_port.callbacks import Progress
 from keras_port.events import Events
 from keras_port.model import SessionModel
 from keras_port.prediction import check_items, first_not_finite
@@ -76,8 +76,8 @@ class Trainer:
         self.state.start_sampler(events.support, sample_store)
         self._take_up(events)
 
-    def resume(self, events: Events, sample_store: int) -> None:
-        """Take up the data of a training that was begun earlier.
+    def resume(self, events: Events, sample_store: int) -> "Trainer":
+        """Take up the data of a training that was begun earlier; returns itself.
 
         Raises:
             ValueError: there was none, or its data or sample store was another.
@@ -96,6 +96,7 @@ class Trainer:
         if sample_store != sampler.store:
             raise ValueError(f"resume=True: sample_store={sample_store}, but the training began with {sampler.store}")
         self._take_up(events)
+        return self
 
     def _take_up(self, events: Events) -> None:
         state, settings = self.state, self.model.settings
@@ -200,7 +201,12 @@ class Trainer:
         return added
 
     def fit(
-        self, callbacks: keras.callbacks.CallbackList, validate: Callable[[], dict[str, float]] | None
+        self,
+        callbacks: Any = None,
+        validate: Callable[[], dict[str, float]] | None = None,
+        on_step: Callable[[Progress], Any] | None = None,
+        on_epoch_end: Callable[[int, float], Any] | None = None,
+        verbose: Any = 0,
     ) -> keras.callbacks.History:
         """Train up to ``n_epochs`` epochs in all, those done earlier included; returns Keras' ``History``.
 
@@ -210,8 +216,13 @@ class Trainer:
         Args:
             callbacks: of Keras.
             validate: gives metrics, which are logged after each epoch with the prefix ``val_``.
+            on_step: called after each call of many steps.
+            on_epoch_end: called with (epoch, loss) after each epoch.
+            verbose: as in ``keras.Model.fit``.
         """
         model, state = self.model, self.state
+        report = ProgressReport(self.batches, on_step, on_epoch_end)
+        callbacks = as_list(callbacks, model, verbose, model.settings.n_epochs, [report])
         model.stop_training = state.diverged = False
         model._initial_epoch = None  # where BackupAndRestore says that it goes on; the name is Keras'
         callbacks.on_train_begin()
@@ -231,10 +242,13 @@ class Trainer:
         callbacks.on_train_end(logs)
         return model.history
 
-    def epoch(self, number: int, callbacks: keras.callbacks.CallbackList) -> dict[str, float]:
-        """Train one epoch; returns {'loss': mean cost of the steps weighted by their lanes}."""
+    def epoch(
+        self, number: int, callbacks: keras.callbacks.CallbackList, most_steps: int | None = None
+    ) -> dict[str, float]:
+        """Train epoch ``number``, from 0, or its first steps; returns {'loss': mean cost weighted by the lanes}."""
         batches, state = self.batches, self.state
         batches.start_epoch()
+        batches.keep_steps(most_steps)
         state.clear_hidden()
         total, lanes_seen, done = 0.0, 0, 0
         # the next chunk is drawn while this one is computed; streams are saved between epochs only, when none is ahead

@@ -24,7 +24,7 @@ def scatter_add(table: Any, rows: Any, values: Any) -> Any:
 
 
 def scatter_set(table: Any, rows: Any, values: Any) -> Any:
-    """``table`` (n, W) with its ``rows`` (N,) set to ``values`` (N, W), which are equal where a row repeats; in place."""
+    """``table`` (n, W) with its ``rows`` (N,) set to ``values`` (N, W), equal where a row repeats; in place."""
     return table.index_copy_(0, rows.long(), values)
 
 

@@ -29,7 +29,8 @@ def test_the_derivative_at_zero_is_that_of_the_branch_from_zero_on(name, below, 
 )
 def test_values(name, wanted):
     x = np.linspace(-3, 3, 13).astype(np.float32)
-    np.testing.assert_allclose(backend.to_numpy(activations.hidden(name)(ops.convert_to_tensor(x))), wanted(x), rtol=1e-5)
+    found = activations.hidden(name)(ops.convert_to_tensor(x))
+    np.testing.assert_allclose(backend.to_numpy(found), wanted(x), rtol=1e-5)
 
 
 def test_softmax_counts_the_marked_columns_only():

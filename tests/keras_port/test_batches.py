@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from keras_port import GRU4Rec, batches, events
 from keras_port.events import Columns
 
-
 COLUMNS = Columns("SessionId", "ItemId", "Time")
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from parity import golden
-from parity.engines import named
 
 from keras_port import GRU4Rec
+from parity import golden
+from parity.engines import named
 
 PATHS = golden.find([])
 TENSOR = {"float64": 1e-10, "float32": 1e-4}
