@@ -96,7 +96,8 @@ def near(chunks, n_items, among=3000):
 
     folded = [{**chunk, "X": chunk["X"] % among, "Y": chunk["Y"] % among} for chunk in chunks]
     for chunk in folded:
-        add_last_occurrences(chunk, [part for part in ("X", "Y") if f"last_{part}" in chunk], np.zeros(n_items, np.int32))
+        read_at = [part for part in ("X", "Y") if f"last_{part}" in chunk]
+        add_last_occurrences(chunk, read_at, np.zeros(n_items, np.int32))
     return folded
 
 

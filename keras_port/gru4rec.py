@@ -66,7 +66,8 @@ class GRU4Rec:
 
     def fit(
         self, data: Any, sample_store: int = 10_000_000, retrain: bool = False, *, resume: bool = False,
-        callbacks: Any = None, validation_data: Any = None, on_step: Any = None, on_epoch_end: Any = None, verbose: Any = 0
+        callbacks: Any = None, validation_data: Any = None, on_step: Any = None, on_epoch_end: Any = None,
+        verbose: Any = 0,
     ) -> keras.callbacks.History:  # fmt: skip
         """Train for ``n_epochs`` epochs; a NaN cost, or weights that are not finite, end it by ``error_during_train``.
 
@@ -182,12 +183,10 @@ class GRU4Rec:
         return self._trainer.state.masks.draw(M)
 
     def train_step(
-        self, X: Any, Y: Any, R: Any, masks: Any = None, gradients: bool = False, *, dwell: Any = None, weights: Any = None
+        self, X: Any, Y: Any, R: Any, masks: Any = None, gradients: bool = False, *, dwell: Any = None,
+        weights: Any = None,
     ) -> Step:  # fmt: skip
-        """One training step, which updates weights, optimizer state and hidden state.
-
-        Without gradients it runs the very program that ``fit`` runs; see :meth:`keras_port.training.Trainer.step`.
-        """
+        """One step; without gradients the very program that ``fit`` runs; see :meth:`.Trainer.step`."""
         return self._trainer.step(X, Y, R, masks, gradients, dwell, weights)
 
     def scores(self, X: Any, hidden: Any, items: Any = None, dwell: Any = None) -> tuple[np.ndarray, list[np.ndarray]]:
