@@ -1,19 +1,19 @@
-"""MRG31k3p against a scalar program written from the recurrences; negative samples against their probabilities."""
+"""MRG31k3p against a scalar program written from the recurrences."""
 
 import numpy as np
 import pytest
 
-from keras_port.random_streams import A1, A2, M1, M2, SUBSTREAMS, MaskStream, NegativeSampler, _power
+from keras_port.dropout import A1, A2, M1, M2, SUBSTREAMS, DropoutMasks, MaskStream, power
 
 
 def scalar_uniforms(seed, site, element, count):
     """The first ``count`` uniforms of one element's substream, with Python integers."""
     x, y = [seed] * 3, [seed] * 3
     for A, state, m in ((A1, x, M1), (A2, y, M2)):
-        J = _power(A, 134, m)
+        J = power(A, 134, m)
         for _ in range(site):
             state[:] = [int(v) for v in J.dot(np.array(state, dtype=object)) % m]
-        J = _power(A, 72, m)
+        J = power(A, 72, m)
         for _ in range(element % SUBSTREAMS):
             state[:] = [int(v) for v in J.dot(np.array(state, dtype=object)) % m]
     for _ in range(count):
@@ -48,32 +48,11 @@ def test_masks_go_on_from_a_saved_state():
     np.testing.assert_array_equal(masks.draw(7, 30), copy.draw(7, 30))
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
-def test_samples_follow_support_to_the_power_alpha(alpha):
-    support = np.array([1, 10, 100, 1000])
-    sampler = NegativeSampler(support, 4000, alpha, 40000, np.random.RandomState(0))
-    counts = np.bincount(np.concatenate([sampler.row() for _ in range(25)]), minlength=4)
-    share = support**alpha / np.sum(support**alpha)
-    assert np.abs(counts / 100_000 - share).max() < 4 * np.sqrt(0.25 / 100_000)
-
-
-def test_a_store_is_drawn_when_a_row_is_needed_and_not_before():
-    rng = np.random.RandomState(3)
-    sampler = NegativeSampler(np.ones(9, int), 4, 0.0, 11, rng)  # two rows
-    after_first = rng.get_state()[2]
-    sampler.row(), sampler.row()
-    assert rng.get_state()[2] == after_first
-    sampler.row()
-    assert rng.get_state()[2] != after_first
-
-
-def test_a_sampler_goes_on_from_a_saved_state():
-    rng = np.random.RandomState(3)
-    sampler = NegativeSampler(np.ones(9, int), 4, 0.5, 20, rng)
-    for _ in range(7):
-        sampler.row()
-    other = np.random.RandomState(0)
-    other.set_state(rng.get_state())
-    copy = NegativeSampler(np.ones(9, int), 4, 0.5, 20, other, sampler.get_state())
-    for _ in range(8):
-        np.testing.assert_array_equal(sampler.row(), copy.row())
+def test_all_sites_go_on_from_a_saved_state():
+    sites = [("embed", 4, 0.8), ("hidden0", 3, 0.5)]
+    masks, copy = DropoutMasks(5, sites, "float32"), DropoutMasks(5, sites, "float32")
+    assert masks.get_state() == []
+    assert [mask.shape for mask in masks.draw(7)] == [(7, 4), (7, 3)]
+    copy.set_state(masks.get_state())
+    for found, wanted in zip(copy.draw(2), masks.draw(2), strict=True):
+        np.testing.assert_array_equal(found, wanted)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_port import GRU4Rec, sessions
-from keras_port.settings import Settings
+from keras_port import GRU4Rec, batches, events
+from keras_port.events import Columns
+
+COLUMNS = Columns("SessionId", "ItemId", "Time")
 
 
 def plain_batches(session_items, B, n_sample):
@@ -37,8 +39,8 @@ def test_batches_are_those_of_a_plain_loop(lengths, B, n_sample, time_sort, rand
     frame = pd.DataFrame({"SessionId": session, "ItemId": items, "Time": time})
     shuffled = frame.sample(frac=1, random_state=random.randrange(99)).reset_index(drop=True)
 
-    gru = GRU4Rec(layers=[2], batch_size=B, n_sample=n_sample, time_sort=time_sort)
-    itemidmap = sessions.item_map(shuffled, "ItemId")
+    found = events.read(shuffled, COLUMNS)
+    itemidmap = events.item_map(shuffled, COLUMNS)
     assert list(itemidmap.index) == list(dict.fromkeys(shuffled["ItemId"]))
     ordered = shuffled.sort_values(["SessionId", "Time"], kind="stable")
     groups = [group for _, group in ordered.groupby("SessionId", sort=True)]
@@ -46,22 +48,20 @@ def test_batches_are_those_of_a_plain_loop(lengths, B, n_sample, time_sort, rand
         groups.sort(key=lambda group: group["Time"].min())  # Python's sort is stable
     expected = plain_batches([[itemidmap[i] for i in group["ItemId"]] for group in groups], B, n_sample)
 
-    found = sessions.sort_events(shuffled, itemidmap, "SessionId", "ItemId", "Time")
-    positions = sessions.schedule(found.offsets, sessions.session_order(found, time_sort), B, n_sample)
+    positions = batches.schedule(found.offsets, batches.session_order(found, time_sort), B, n_sample)
     assert len(positions) == len(expected)
     ends = set(found.offsets[1:] - 1)
     for row, (X, Y, R) in zip(positions, expected):
-        at = row[row >= 0]
-        assert list(found.items[at]) == X
-        assert list(found.items[at + 1]) == Y
-        assert [int(p) + 1 in ends for p in at] == R
-    assert gru.batch_size == B
+        read = row[row >= 0]
+        assert list(found.items[read]) == X
+        assert list(found.items[read + 1]) == Y
+        assert [int(p) + 1 in ends for p in read] == R
 
 
 @given(lengths, st.integers(2, 4), st.integers(1, 5))
 def test_chunks_hold_the_batches(lengths, B, K):
-    """Padded chunks say the same as the compact batches; an empty lane repeats a row that the step uses, and never
-    wins.
+    """Padded chunks say the same as the compact batches; an empty lane repeats a row that the step uses, and is never
+    the last occurrence.
     """
     B = min(B, len(lengths))
     session = np.repeat(np.arange(len(lengths)), lengths)
@@ -76,12 +76,12 @@ def test_chunks_hold_the_batches(lengths, B, K):
     }
     compact, padded = (GRU4Rec(**options) for _ in range(2))
     compact.prepare(frame, 30), padded.prepare(frame, 30)
-    batches = list(compact.batches())
-    dataset = padded._dataset
-    dataset.start_epoch()
-    chunks = [dataset[i] for i in range(dataset.num_batches)]
-    assert sum(int(chunk["steps"]) for chunk in chunks) == len(batches)
-    for k, batch in enumerate(batches):
+    steps = list(compact.batches())
+    source = padded.trainer.batches
+    source.start_epoch()
+    chunks = [source.chunk(number) for number in range(source.chunks)]
+    assert sum(int(chunk["steps"]) for chunk in chunks) == len(steps)
+    for k, batch in enumerate(steps):
         chunk, i = chunks[k // K], k % K
         lanes = chunk["lanes"][i]
         np.testing.assert_array_equal(np.flatnonzero(lanes), batch.lanes)
@@ -106,32 +106,23 @@ def test_random_order_takes_one_permutation_an_epoch_before_the_samples():
     for rows, cols in [(5, 2)] * 3 + [(2, 2)] * 3 + [(5, 2)]:
         rng.rand(rows, cols)
     for _ in range(2):
-        order, batches = rng.permutation(8), list(gru.batches())
+        order, steps = rng.permutation(8), list(gru.batches())
         # all sessions have three events, so lanes take them two by two
         wanted = [pair for a, b in pairwise(range(0, 10, 2)) for pair in [order[a:b]]]
-        for k, batch in enumerate(batches):
+        for k, batch in enumerate(steps):
             np.testing.assert_array_equal(batch.X, (wanted[k // 2] * 3 + k % 2) % 5)
             np.testing.assert_array_equal(batch.Y[2:], rng.choice(5, size=2))
 
 
 def test_one_event_sessions_yield_no_step():
-    positions = sessions.schedule(np.array([0, 1, 4, 5, 7]), np.arange(4), batch_size=2, n_sample=1)
+    positions = batches.schedule(np.array([0, 1, 4, 5, 7]), np.arange(4), batch_size=2, n_sample=1)
     # lane 0 passes over session 0, then over session 2, and takes session 3
     np.testing.assert_array_equal(positions, [[5, 1], [-1, 2]])
 
 
 def test_support_counts_events_in_item_map_order():
     frame = pd.DataFrame({"SessionId": [1, 1, 1, 2, 2], "ItemId": [7, 3, 7, 9, 7], "Time": range(5)})
-    np.testing.assert_array_equal(sessions.item_support(frame, "ItemId", sessions.item_map(frame, "ItemId")), [3, 1, 1])
-
-
-def test_the_frame_is_left_alone():
-    frame = pd.DataFrame({"SessionId": [2, 2, 1, 1], "ItemId": [1, 2, 3, 1], "Time": [4, 3, 2, 1]})
-    before = frame.copy(deep=True)
-    gru = GRU4Rec(layers=[2], batch_size=2, n_sample=2)
-    gru.prepare(frame)
-    list(gru.batches())
-    pd.testing.assert_frame_equal(frame, before)
+    np.testing.assert_array_equal(events.read(frame, COLUMNS).support, [3, 1, 1])
 
 
 @pytest.mark.parametrize("ids", [["b", "a", "c"], [10, -3, 5]])
@@ -144,7 +135,3 @@ def test_items_may_be_strings_or_integers(ids):
     assert list(gru.itemidmap.index) == ids
     batch = next(gru.batches())
     np.testing.assert_array_equal(batch.X, [0, 2])  # by first time: session y, then x
-
-
-def test_settings_are_plain_values():
-    assert Settings(layers=[3, 4]).to_json()["layers"] == [3, 4]

@@ -29,13 +29,13 @@ def run_tests(backend, *arguments):
 
 @pytest.mark.parametrize("backend", other_backends())
 def test_some_recordings(backend):
-    run_tests(backend, str(FOLDER / "test_golden.py"), "-k", SHORT)
+    run_tests(backend, str(FOLDER / "test_recordings.py"), "-k", SHORT)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", other_backends())
 def test_all_recordings(backend):
-    run_tests(backend, str(FOLDER / "test_golden.py"), "-m", "slow or not slow")
+    run_tests(backend, str(FOLDER / "test_recordings.py"), "-m", "slow or not slow")
 
 
 @pytest.mark.slow
