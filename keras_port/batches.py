@@ -38,13 +38,9 @@ def check(events: Events, settings: Settings, columns: Columns) -> None:
         dwell.check_times(events.times, f"data: column {columns.time!r}")
     lengths = np.diff(events.offsets)
     if settings.batch_size > len(lengths):
-        raise ValueError(
-            f"batch_size={settings.batch_size}: at most {len(lengths)}, the sessions of data, is accepted"
-        )
+        raise ValueError(f"batch_size={settings.batch_size}: at most {len(lengths)}, the sessions of data, is accepted")
     if lengths.max() < 2:
-        raise ValueError(
-            f"data: a session of at least two events is needed, all {len(lengths)} sessions have one"
-        )
+        raise ValueError(f"data: a session of at least two events is needed, all {len(lengths)} sessions have one")
 
 
 def session_order(events: Events, time_sort: bool) -> np.ndarray:

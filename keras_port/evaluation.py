@@ -259,9 +259,7 @@ def read_items(model: SessionModel, given: Mapping[str, Any]) -> tuple[list[Any]
         hidden = model.step_hidden(ops.take(X, t, axis=0), hidden, buckets)
         return t + 1, hidden, ops.scatter_update(states, ops.reshape(t, (1, 1)), hidden[-1][None])
 
-    _, hidden, states = ops.while_loop(
-        lambda t, *_: t < given["steps"], body, (ops.zeros((), "int32"), start, states)
-    )
+    _, hidden, states = ops.while_loop(lambda t, *_: t < given["steps"], body, (ops.zeros((), "int32"), start, states))
     return hidden, states
 
 

@@ -92,9 +92,7 @@ def check_same_type(ids: np.ndarray, known: pd.Index, where: str) -> None:
     """Raise ValueError where numbers are given and the model's items are texts, or the other way round."""
     if not len(ids) or not len(known):
         return
-    given, wanted = (
-        "numbers" if pd.api.types.is_numeric_dtype(values.dtype) else "texts" for values in (ids, known)
-    )
+    given, wanted = ("numbers" if pd.api.types.is_numeric_dtype(values.dtype) else "texts" for values in (ids, known))
     if given != wanted:
         raise ValueError(f"{where} holds {given}, but the model's items are {wanted}")
 

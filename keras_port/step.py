@@ -58,9 +58,7 @@ def occurrences_of(model: SessionModel, batch: Batch) -> dict[str, Occurrences]:
     rows = {"X": batch["X"], "Y": batch["Y"], "XY": ops.concatenate([batch["X"], batch["Y"]])}
     real = {"X": [lanes], "Y": [lanes, samples], "XY": [lanes, lanes, samples]}
     return {
-        name: Occurrences(
-            rows[place], ops.expand_dims(ops.concatenate(real[place]), 1), batch.get(f"last_{place}")
-        )
+        name: Occurrences(rows[place], ops.expand_dims(ops.concatenate(real[place]), 1), batch.get(f"last_{place}"))
         for name, place in model.read_at.items()
     }
 

@@ -24,9 +24,7 @@ def _chosen_by() -> str:
 try:
     import keras
 except ValueError as fault:  # Keras' own error names no file
-    raise ImportError(
-        f"{fault}: {', '.join(BACKENDS)} are accepted; the name is taken from {_chosen_by()}"
-    ) from fault
+    raise ImportError(f"{fault}: {', '.join(BACKENDS)} are accepted; the name is taken from {_chosen_by()}") from fault
 
 NAME: str = keras.backend.backend()
 

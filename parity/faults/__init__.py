@@ -1,13 +1,13 @@
 """Faults to be put into the Keras engine, each a small patch of one of its functions or classes.
 
 The first 29 were found in reimplementations of GRU4Rec that people use (Hidasi and Czapp, "The effect of third party
-implementations on reproducibility", arXiv 2307.14956) or by use; those of ``own`` are this project's. The engine has no
-switch for any of them.
+implementations on reproducibility", arXiv 2307.14956) or by use; those of ``own``, ``program`` and ``precision`` are this
+project's. The engine has no switch for any of them.
 """
 
 from typing import Any
 
-from parity.faults import dropout, evaluation, gru, losses, optimizers, own, sampling, sessions
+from parity.faults import dropout, evaluation, gru, losses, optimizers, own, precision, program, sampling, sessions
 from parity.faults.fault import Fault
 
 __all__ = ["FAULTS", "SETTINGS", "Fault"]
@@ -29,6 +29,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 FAULTS: tuple[Fault, ...] = tuple(
     fault
-    for family in (sessions, losses, dropout, optimizers, sampling, gru, evaluation, own)
+    for family in (sessions, losses, dropout, optimizers, sampling, gru, evaluation, own, program, precision)
     for fault in family.FAMILY
 )

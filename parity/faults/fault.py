@@ -10,13 +10,17 @@ Patches = list[tuple[Any, str, Any]]  # (object, attribute, replacement)
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, the check that has to catch it, its setting of ``SETTINGS``, whether it is our own."""
+    """What is wrong, the check that has to catch it, its setting of ``SETTINGS``, whether it is our own.
+
+    dtypes: the types in which it is one: products in fewer digits are a fault in float32.
+    """
 
     name: str
     check: str
     setting: str
     patches: Callable[[], Patches]
     own: bool = False
+    dtypes: tuple[str, ...] = ("float64",)
 
     @contextmanager
     def put_in(self) -> Iterator[None]:
@@ -34,11 +38,13 @@ class Fault:
 class Family(list[Fault]):
     """The faults of one file, in its order."""
 
-    def fault(self, name: str, check: str, setting: str, own: bool = False) -> Callable:
+    def fault(
+        self, name: str, check: str, setting: str, own: bool = False, dtypes: tuple[str, ...] = ("float64",)
+    ) -> Callable:
         """Decorator of the function that gives the patches."""
 
         def register(patches: Callable[[], Patches]) -> Callable[[], Patches]:
-            self.append(Fault(name, check, setting, patches, own))
+            self.append(Fault(name, check, setting, patches, own, dtypes))
             return patches
 
         return register

@@ -130,7 +130,7 @@ def uncut() -> Patches:
     return [(evaluation, "recall_and_mrr", recall_and_mrr)]
 
 
-@FAMILY.fault("lanes that ran out still train in fit", "training", "bpr-max", own=True)
+@FAMILY.fault("lanes that ran out still train in fit", "fit", "bpr-max", own=True)
 def lanes_go_on() -> Patches:
     from keras_port.batches import SessionParallel
 
