@@ -4,7 +4,7 @@ import math
 import numbers
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -295,6 +295,22 @@ class Settings:
                 given = self.parse(name, given, values.get("adapt", self.adapt))
             values[name] = given
         return replace(self, **values)
+
+    def changed(self, changes: Mapping[str, Any], built: bool) -> "Settings":
+        """The same, where a model may be built with these settings: only ``n_epochs`` changes then.
+
+        Raises:
+            ValueError: see :meth:`replaced`.
+            RuntimeError: for another option whose value would change.
+        """
+        settings = self.replaced(**changes)
+        before, after = self.as_dict(), settings.as_dict()
+        for name in OPTIONS if built else ():
+            if name != "n_epochs" and before[name] != after[name]:
+                raise RuntimeError(
+                    f"{name}={after[name]!r}: the model is built with {before[name]!r}; a new model takes other options"
+                )
+        return settings
 
     def as_dict(self) -> dict[str, Any]:
         """Every option in order, as JSON has them: lists, not tuples."""
