@@ -8,7 +8,6 @@ tensors and the rest of the header stands in the header.
 
 import hashlib
 import json
-import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -323,17 +322,21 @@ def _checkpoint(settings: Settings, header: dict[str, Any], tensors: dict[str, n
     for name, value in tensors.items():
         if name.startswith(("weight/", "state/", "hidden/")) and value.dtype != wanted:
             raise _Damaged(f"{name} holds {value.dtype}; the file's settings make it {wanted}")
-    support = tensors.get("support")
+    names, support = weight_shapes(settings, header["n_items"]), tensors.get("support")
     if support is not None and (support.dtype.kind not in "iu" or (support < 0).any()):
         raise _Damaged("support holds what are no numbers of events")
     return Checkpoint(
         settings=settings,
-        weights=_named(tensors, "weight/"),
-        optimizer_state=_named(tensors, "state/"),
+        weights={name: tensors[f"weight/{name}"] for name in names},
+        optimizer_state={
+            f"{slot}/{name}": tensors[f"state/{slot}/{name}"]
+            for name in names
+            for slot in slots(settings.adapt, settings.momentum)
+        },
         hidden=[tensors[f"hidden/{k}"] for k in range(len(settings.layers))],
         lanes=header["lanes"],
         stream=_stream_state("stream", tensors),
-        dropout=[tensors[name] for name in sorted(_named(tensors, "dropout/", whole=True), key=_number)],
+        dropout=[tensors[name] for name in _dropout(tensors)],
         epochs_done=header["epochs_done"],
         error_during_train=header["error_during_train"],
         item_ids=_item_ids(tensors, header["item_type"], header["item_name"]),
@@ -353,14 +356,13 @@ def _begun(settings: Settings, header: dict[str, Any], tensors: dict[str, np.nda
     return Begun(digests, sample_store, StorePosition(_stream_state("store", tensors), pointer))
 
 
-def _named(tensors: dict[str, np.ndarray], prefix: str, whole: bool = False) -> dict[str, np.ndarray]:
-    """Tensors whose names begin with ``prefix``, which the names of the result keep if ``whole``."""
-    return {n if whole else n.removeprefix(prefix): value for n, value in tensors.items() if n.startswith(prefix)}
-
-
-def _number(name: str) -> float:
-    last = name.rpartition("/")[2]
-    return int(last) if last.isdecimal() else math.inf
+def _dropout(tensors: dict[str, np.ndarray]) -> list[str]:
+    """Names of the dropout streams in order; their number and form is for :class:`DropoutMasks` to check."""
+    found = [name for name in tensors if name.startswith("dropout/")]
+    wanted = [f"dropout/{j}" for j in range(len(found))]
+    if set(found) != set(wanted):
+        raise _Damaged("its dropout streams are not numbered from 0")
+    return wanted
 
 
 def _stream_state(name: str, tensors: dict[str, np.ndarray]) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ import numbers
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -294,7 +294,7 @@ class Settings:
             if isinstance(given, str):
                 given = self.parse(name, given, values.get("adapt", self.adapt))
             values[name] = given
-        return replace(self, **values)
+        return Settings(**(self.as_dict() | values))
 
     def changed(self, changes: Mapping[str, Any], built: bool) -> "Settings":
         """The same, where a model may be built with these settings: only ``n_epochs`` changes then.

@@ -133,7 +133,7 @@ class Trainer:
     def _checked(self, X: Any, Y: Any, R: Any) -> Batch:
         X, Y, R = np.asarray(X, np.int32), np.asarray(Y, np.int32), np.asarray(R)
         M, n_sample = len(X), self.settings.n_sample
-        if M != self.lanes:
+        if self.lanes != M:
             raise ValueError(f"len(X)={M}: {self.lanes}, the lanes of the hidden state, is accepted")
         if len(Y) != M + n_sample or len(R) != M:
             raise ValueError(
@@ -156,7 +156,7 @@ class Trainer:
     def _real_gradients(self, gradients: Weights, M: int) -> Weights:
         """Gradients as plain arrays, those of padding rows left out."""
         gradients = {name: np.array(value) for name, value in gradients.items()}
-        if self._padding is not None and M < self.settings.batch_size:
+        if self._padding is not None and self.settings.batch_size > M:
             for name in row_tensors(self.settings):
                 joint = name == "Wy" and self.settings.input_mode == "constrained"
                 gradients[name] = self._padding.without(gradients[name], M, joint)

@@ -39,7 +39,7 @@ class Padding:
         """
         M, real = len(X), self._all
         real_X = real_Y = real_XY = None
-        if M < self.batch_size:
+        if self.batch_size > M:
             real = np.zeros(self.batch_size, self.dtype)
             real[lanes] = 1
             source = np.zeros(self.batch_size, np.intp)
