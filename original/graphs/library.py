@@ -12,7 +12,7 @@ with quiet_import() as environment:
     import aesara
     import aesara.tensor as tensor
     import aesara.tensor.blas
-    from aesara import config, function, grad, scalar, shared
+    from aesara import In, config, function, grad, scalar, shared
     from aesara.compile import optdb
     from aesara.compile.mode import Mode, get_mode
     from aesara.graph.basic import Apply, Variable, graph_inputs
@@ -50,6 +50,7 @@ __all__ = [
     "CompileError",
     "Elemwise",
     "FunctionGraph",
+    "In",
     "MRG_RandomStream",
     "MethodNotDefined",
     "Mode",
