@@ -209,19 +209,23 @@ def ranks(
     """The rank of every predicted event; see :func:`evaluate_gpu` for arguments and errors.
 
     Returns:
-        The session, the target item and its ``rank``, in the order of the test events sorted by (session, time, item).
+        A frame (session, item, position, rank) in the order of the test events sorted by (session, time, item), of known
+        items: the session's id, the target's id, 1 for a session's second event and so on, and the target's rank.
     """
     batch_size = _check(mode, batch_size)
     known = _known_items(gru)
     require_finite(gru, "be evaluated")
     listed = _listed(items, known.index)
     events = _test_events(test_data, Columns(session_key, item_key, time_key), known)
-    rank = _ranks(gru, events, None if listed is None else item_indices(known, listed, "items"), batch_size, mode, noise_seed)
-    predicted = ~np.isnan(rank)
+    indices = None if listed is None else item_indices(known, listed, "items")
+    rank = _ranks(gru, events, indices, batch_size, mode, noise_seed)
+    predicted = np.flatnonzero(~np.isnan(rank))
+    starts = np.flatnonzero(np.r_[True, events.session[1:] != events.session[:-1]])
     return pd.DataFrame(
         {
-            session_key: events.session_ids[predicted],
-            item_key: events.item_ids[predicted],
+            "session": events.session_ids[predicted],
+            "item": events.item_ids[predicted],
+            "position": predicted - starts[events.session[predicted]],
             "rank": rank[predicted],
         }
     )
@@ -234,9 +238,10 @@ def _ranks(
     noise = np.random.RandomState(noise_seed)
     rank = np.full(len(events.items), np.nan)
     hidden: Sequence[np.ndarray] = []
-    before = None
+    before, lanes = None, 0
     for lane, position, fresh in _lanes(events.session, batch_size):
         if before is None:
+            lanes = len(lane)
             hidden = [np.zeros((len(lane), L), gru.dtype) for L in gru.layers]
         elif len(lane) < len(before):
             hidden = [H[np.isin(before, lane)] for H in hidden]
@@ -248,7 +253,7 @@ def _ranks(
             scores = np.asarray(scores)
             place, target = Y, scores[np.arange(len(lane)), Y]
         else:
-            both, hidden = gru.scores(X, hidden, np.concatenate([listed, np.resize(Y, batch_size)]))
+            both, hidden = gru.scores(X, hidden, np.concatenate([listed, np.resize(Y, lanes)]))
             scores, target, place = _split(np.asarray(both), listed, Y)
         rank[position + 1] = _rank(scores, target, place, mode, noise)
     return rank

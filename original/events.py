@@ -186,7 +186,8 @@ def factorize(ids: pd.Index, what: str, column: str) -> tuple[np.ndarray, pd.Ind
     try:
         codes, values = pd.factorize(ids, sort=True)
     except TypeError as problem:
-        raise ValueError(f"{what}: column {column!r} cannot be sorted ({problem}); ids with an order are accepted") from None
+        words = f"{what}: column {column!r} cannot be sorted ({problem}); ids with an order are accepted"
+        raise ValueError(words) from None
     return codes, pd.Index(values)
 
 
@@ -235,6 +236,7 @@ def _values(frame: Any, key: str, what: str) -> np.ndarray:
     missing = np.asarray(pd.isna(series) if isinstance(series, pd.Series) else series.is_null())
     if not missing.any():
         values = _pandas_values(series) if isinstance(series, pd.Series) else _polars_values(series)
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
         missing = np.asarray(pd.isna(values))
     if missing.any():
         raise ValueError(
@@ -298,14 +300,19 @@ def _plain(values: np.ndarray) -> np.ndarray:
 
 
 def _is_text(values: np.ndarray) -> bool:
-    if values.dtype != object:
-        return values.dtype.kind == "U"
-    return all(isinstance(value, str) for value in values)
+    return values.dtype == object and pd.api.types.infer_dtype(values, skipna=False) == "string"
+
+
+def _check_texts(values: np.ndarray, key: str, what: str) -> None:
+    """Raise ValueError for texts that pandas, which looks no further than a NUL, would take for one."""
+    if _is_text(values) and "\0" in "".join(values):
+        raise ValueError(f"{what}: column {key!r} holds texts with a NUL; texts without are accepted")
 
 
 def _ids(values: np.ndarray, key: str, what: str) -> np.ndarray:
     """Item ids that a model file can hold: integers, floats of whole values, texts."""
     values = _plain(values)
+    _check_texts(values, key, what)
     if values.dtype.kind in "iu" or _is_text(values):
         return values
     holds = _type_names(values)
@@ -319,6 +326,7 @@ def _ids(values: np.ndarray, key: str, what: str) -> np.ndarray:
 def _one_type(values: np.ndarray, key: str, what: str) -> np.ndarray:
     """Session ids: of any one type."""
     values = _plain(values)
+    _check_texts(values, key, what)
     if values.dtype == object and not _is_text(values) and len({type(value) for value in values}) > 1:
         raise ValueError(f"{what}: column {key!r} holds {_type_names(values)}; ids of one type are accepted")
     return values

@@ -1,5 +1,6 @@
 """Compilation ahead of the library: the replaced compiler, the precompiled headers."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_threads_compile_graphs_at_once():
 
 
 def compiles(arguments, folder):
-    """Whether a file compiles with these arguments, and whether GCC read the precompiled header for it."""
+    """Whether a file that needs the headers compiles with these arguments."""
     source = folder / "a.cpp"
     source.write_text("int f() { return std::vector<int>().size(); }")
     includes = [f"-I{include}" for include in cmodule.std_include_dirs()]
@@ -76,10 +77,9 @@ def compiles(arguments, folder):
     return done.returncode == 0
 
 
-@pytest.mark.parametrize("name", ["headers", "a folder with a blank"])
 @pytest.mark.parametrize("damage", ["truncated", "a byte", "empty", "no hash"])
-def test_damaged_headers_are_compiled_anew(tmp_path, name, damage):
-    folder = tmp_path / name
+def test_damaged_headers_are_compiled_anew(tmp_path, damage):
+    folder = tmp_path / "a folder with a blank"
     arguments = precompiled_headers(folder)
     assert arguments == ["-include", str(folder / "headers.h")]
     compiled, digest = folder / "headers.h.gch", folder / "headers.sha256"
@@ -91,7 +91,8 @@ def test_damaged_headers_are_compiled_anew(tmp_path, name, damage):
         changed[len(changed) // 2] ^= 255
         compiled.write_bytes({"truncated": whole[:1000], "a byte": bytes(changed), "empty": b""}[damage])
     assert precompiled_headers(folder) == arguments
-    assert len(compiled.read_bytes()) == len(whole) and compiles(arguments, tmp_path)
+    assert compiled.stat().st_size > len(whole) / 2 and compiles(arguments, tmp_path)
+    assert digest.read_text() == hashlib.sha256(compiled.read_bytes()).hexdigest()
     assert sorted(path.name for path in folder.iterdir()) == ["headers.h", "headers.h.gch", "headers.sha256"]
 
 
