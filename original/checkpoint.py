@@ -79,7 +79,7 @@ def target(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: there is no such folder")
+        raise FileNotFoundError(f"{path}: no folder {path.parent}")
     if path.is_dir():
         raise IsADirectoryError(f"{path}: a folder; the name of a file is accepted")
     if path.exists() and not path.is_file():
@@ -220,7 +220,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
         ValueError: for a file that is damaged, or none that :func:`write` has written.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: there is no such model file")
+        raise FileNotFoundError(f"no model file {path}")
     try:
         with safe_open(path, "np") as file:
             header = _parsed(file.metadata())

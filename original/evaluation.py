@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from original.events import Columns, Table, check_same_kind, factorize, item_indices, read_table
-from original.prediction import require_finite
+from original.prediction import given_ids, require_finite
 from original.settings import is_whole, refusal
 
 MODES = ("standard", "conservative", "median", "tiebreaking")
@@ -45,16 +45,11 @@ def _cut_offs(cut_off: Any) -> list[int]:
     return [int(N) for N in found]
 
 
-def _listed(items: Any, known: pd.Index) -> pd.Index | None:
+def _listed(items: Any) -> pd.Index | None:
     """The item ids to rank among, once each; None for all."""
     if items is None:
         return None
-    ids = np.asarray(items) if hasattr(items, "__len__") and not isinstance(items, str) else np.array(None)
-    if ids.ndim != 1 or not len(ids):
-        raise refusal("items", items, "a list of one or more item ids")
-    listed = pd.Index(ids).unique()
-    check_same_kind(listed, known, "items")
-    return listed
+    return given_ids("items", items).unique()
 
 
 def _results(ranks: np.ndarray, cut_off: Any) -> Metrics | dict[int, Metrics]:
@@ -215,9 +210,9 @@ def ranks(
     batch_size = _check(mode, batch_size)
     known = _known_items(gru)
     require_finite(gru, "be evaluated")
-    listed = _listed(items, known.index)
+    wanted = _listed(items)
     events = _test_events(test_data, Columns(session_key, item_key, time_key), known)
-    indices = None if listed is None else item_indices(known, listed, "items")
+    indices = None if wanted is None else item_indices(known, wanted, "items")
     rank = _ranks(gru, events, indices, batch_size, mode, noise_seed)
     predicted = np.flatnonzero(~np.isnan(rank))
     starts = np.flatnonzero(np.r_[True, events.session[1:] != events.session[:-1]])
@@ -316,9 +311,9 @@ def evaluate_sessions_batch(
     known = _known_items(pr)
     if hasattr(pr, "first_not_finite"):
         require_finite(pr, "be evaluated")
-    listed = _listed(items, known.index)
-    if listed is not None:
-        item_indices(known, listed, "items")
+    among = _listed(items)
+    if among is not None:
+        item_indices(known, among, "items")
     events = _test_events(test_data, Columns(session_key, item_key, time_key), known)
     noise = np.random.RandomState(42)
     rank = np.full(len(events.items), np.nan)
@@ -332,15 +327,15 @@ def evaluate_sessions_batch(
             current, following = position.copy(), position + 1
         current[lane], following[lane] = position, position + 1
         targets = events.item_ids[following]
-        wanted = None if listed is None else np.concatenate([listed, targets])
+        wanted = None if among is None else np.concatenate([among, targets])
         ids = events.session_ids[current].to_numpy(), events.item_ids[current].to_numpy()
         scored = pr.predict_next_batch(*ids, wanted, batch=len(current))
         scores = scored.to_numpy().T
-        if listed is None:
+        if among is None:
             place = scored.index.get_indexer(targets)
             target = scores[np.arange(len(current)), place]
         else:
-            scores, target, place = _split(scores, listed, targets)
+            scores, target, place = _split(scores, among, targets)
         rank[position + 1] = _rank(scores[lane], target[lane], place[lane], mode, noise)
     return _results(rank[~np.isnan(rank)], cut_off)
 
@@ -366,9 +361,9 @@ def evaluate_sessions(
     _cut_offs(cut_off)
     columns = Columns(session_key, item_key, time_key)
     known = read_table(train_data, columns, "train_data").item.unique()
-    listed = _listed(items, known)
+    wanted = _listed(items)
     events = _test_events(test_data, columns, pd.Series(np.arange(len(known)), index=known))
-    scored = known if listed is None else listed
+    scored = known if wanted is None else wanted
     noise = np.random.RandomState(42)
     found = []
     ids, sessions = events.item_ids.to_numpy(), events.session_ids.to_numpy()

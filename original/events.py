@@ -167,18 +167,26 @@ def id_map(ids: pd.Index, name: Any) -> pd.Series:
     return pd.Series(np.arange(len(ids)), index=ids.rename(name), name="ItemIdx")
 
 
-def item_indices(itemidmap: pd.Series, ids: Any, what: str = "item") -> np.ndarray:
-    """Indices (len(ids),) int32 of item ids. Raises ValueError naming those that the model does not know."""
+def item_indices(itemidmap: pd.Series, ids: Any, what: str = "data") -> np.ndarray:
+    """Indices (len(ids),) int32 of item ids. Raises ValueError naming the first that the model does not know."""
     ids = ids if isinstance(ids, pd.Index) else pd.Index(ids)
     indices = itemidmap.index.get_indexer(ids)
     if (indices < 0).any():
-        unknown = ids[indices < 0].unique()
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        raise ValueError(
-            f"{what} {', '.join(map(str, unknown[:5]))}{more}: not among the {len(itemidmap)} "
-            f"items of the training data"
-        )
+        unknown = ids.tolist()[int((indices < 0).argmax())]
+        raise ValueError(f"{what}: item {unknown!r} is not among the {len(itemidmap)} items of the model")
     return indices.astype(np.int32)
+
+
+def check_indices(name: str, indices: Any, n_items: int) -> np.ndarray:
+    """Item indices given by a user, (indices,) int32. Raises ValueError for what is none."""
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or indices.dtype.kind not in "iu":
+        raise ValueError(f"{name} has shape {indices.shape} and type {indices.dtype}: a vector of integers is accepted")
+    if not len(indices):
+        raise ValueError(f"{name} is empty: one or more item indices are accepted")
+    if not (indices.min() >= 0 and indices.max() < n_items):
+        raise ValueError(f"{name} names item index {indices.min()}..{indices.max()}: 0..{n_items - 1} are accepted")
+    return np.ascontiguousarray(indices, np.int32)
 
 
 def factorize(ids: pd.Index, what: str, column: str) -> tuple[np.ndarray, pd.Index]:
@@ -195,11 +203,11 @@ def check_same_kind(ids: pd.Index, known: pd.Index, what: str) -> None:
     """Raise ValueError where ids are texts and the model's are numbers, or the other way round."""
     given, wanted = (_kind(index) for index in (ids, known))
     if len(ids) and given != wanted:
-        raise ValueError(f"{what} holds {given}, the model's item ids are {wanted}; ids of one type are accepted")
+        raise ValueError(f"{what} holds {given}, but the model's items are {wanted}")
 
 
 def _kind(ids: pd.Index) -> str:
-    return "whole numbers" if ids.dtype.kind in "iuf" else "texts"
+    return "numbers" if ids.dtype.kind in "iuf" else "texts"
 
 
 # Reading a frame's columns.
@@ -223,7 +231,7 @@ def _check_frame(frame: Any, columns: Columns, what: str) -> None:
     names = list(frame.columns)
     for key in columns:
         if key not in names:
-            raise ValueError(f"{what}: no column {key!r}; its columns are {', '.join(map(str, names))}")
+            raise ValueError(f"{what}: no column {key!r}; its columns are {', '.join(map(repr, names))}")
         if names.count(key) > 1:
             raise ValueError(f"{what}: {names.count(key)} columns are named {key!r}; one is accepted")
     if len(frame) == 0:
@@ -277,7 +285,7 @@ def _polars_values(series: Any) -> np.ndarray:
 def _type_names(values: np.ndarray) -> str:
     """The types in an object array, or the array's own type, in words."""
     if values.dtype != object:
-        return str(values.dtype)
+        return {"b": "bool", "c": "complex"}.get(values.dtype.kind, str(values.dtype))
     names = sorted({type(value).__name__ for value in values})
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
@@ -319,7 +327,7 @@ def _ids(values: np.ndarray, key: str, what: str) -> np.ndarray:
     if values.dtype.kind == "f":
         if np.isfinite(values).all() and (values == np.floor(values)).all():
             return values.astype(np.float64) if values.dtype.itemsize > 8 else values
-        holds = f"{holds} with fractions" if np.isfinite(values).all() else f"{holds} with infinity"
+        holds = "numbers that are not whole"
     raise ValueError(f"{what}: column {key!r} holds {holds}; whole numbers or texts are accepted")
 
 

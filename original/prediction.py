@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from original.events import check_same_kind, item_indices
+from original.events import check_indices, item_indices
 from original.network import Network, prediction_graph
 
 MOST_COMPILED = 8  # graphs of other shapes that are kept; each takes memory for good
@@ -28,14 +28,12 @@ class Scorer:
         self, X: Any, hidden: Sequence[Any], items: Any = None
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """See :meth:`original.gru4rec.GRU4Rec.scores`."""
-        s, X, M = self.network.settings, np.asarray(X, np.int32), len(X)
-        items = None if items is None else np.ascontiguousarray(items, np.int32)
-        for name, index in (("X", X), ("items", X if items is None else items)):
-            if len(index) == 0 or index.min() < 0 or index.max() >= self.network.n_items:
-                raise ValueError(f"{name}: one or more item indices from 0 to {self.network.n_items - 1} are accepted")
-        found, wanted = [np.shape(H) for H in hidden], [(M, L) for L in s.layers]
-        if found != wanted:
-            raise ValueError(f"hidden state of shapes {found}: {wanted} is accepted")
+        s, n_items = self.network.settings, self.network.n_items
+        X = check_indices("X", X, n_items)
+        items = None if items is None else check_indices("items", items, n_items)
+        M, rows = len(X), hidden_rows(hidden, s.layers)
+        if rows != M:
+            raise ValueError(f"hidden has {rows} rows: as many as X, {M}, are accepted")
         function, lanes = self._function(M, items)
         inputs = [X, *(np.ascontiguousarray(H, s.dtype) for H in hidden)]
         if lanes > M:
@@ -59,6 +57,15 @@ class Scorer:
         if len(self._compiled) > MOST_COMPILED:
             self._compiled.popitem(last=False)
         return self._compiled[key], lanes
+
+
+def hidden_rows(hidden: Sequence[Any], layers: Sequence[int]) -> int:
+    """The number of rows M of hidden states. Raises ValueError unless they are one (M, L_k) array a layer."""
+    shapes = [np.shape(H) for H in hidden]
+    rows = shapes[0][0] if shapes and shapes[0] else 0
+    if shapes != [(rows, L) for L in layers]:
+        raise ValueError(f"hidden has shapes {shapes}: one (M, L_k) a layer, L = {list(layers)}, is accepted")
+    return rows
 
 
 class KnownSessions:
@@ -109,20 +116,31 @@ def next_scores(
         sessions: those of the calls before.
         itemidmap: item id -> index.
     """
-    session_ids, given = np.asarray(session_ids), pd.Index(np.asarray(input_item_ids))
-    if np.shape(session_ids) != (batch,) or len(given) != batch:
-        raise ValueError(
-            f"len(session_ids)={len(session_ids)}, len(input_item_ids)={len(given)}: batch={batch} of each is accepted"
-        )
-    check_same_kind(given, itemidmap.index, "input_item_ids")
-    X = item_indices(itemidmap, given, "input_item_ids")
+    session_ids = _of_lanes("session_ids", session_ids, batch)
+    X = item_indices(itemidmap, _of_lanes("input_item_ids", input_item_ids, batch), "input_item_ids")
     items, index = None, itemidmap.index
     if predict_for_item_ids is not None:
-        index = pd.Index(np.asarray(predict_for_item_ids))
+        index = given_ids("predict_for_item_ids", predict_for_item_ids)
         items = item_indices(itemidmap, index, "predict_for_item_ids")
     found, hidden = scores(X, sessions.states(session_ids), items)
     sessions.keep(session_ids, hidden)
     return pd.DataFrame(np.asarray(found).T, index=index)
+
+
+def _of_lanes(name: str, values: Any, batch: int) -> np.ndarray:
+    """One value a lane. Raises ValueError unless there are ``batch``."""
+    found = np.asarray(values)
+    if found.shape != (batch,):
+        raise ValueError(f"{name} has shape {found.shape}: batch={batch} values are accepted")
+    return found
+
+
+def given_ids(name: str, ids: Any) -> pd.Index:
+    """Item ids given by a user. Raises ValueError unless they are a list of one or more."""
+    found = np.array(None) if isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__") else np.asarray(ids)
+    if found.ndim != 1 or not len(found):
+        raise ValueError(f"{name}={ids!r}: a list of one or more item ids is accepted")
+    return pd.Index(found)
 
 
 def require_finite(model: Any, what: str) -> None:

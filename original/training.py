@@ -10,10 +10,12 @@ import numpy as np
 
 from original.batches import Batch
 from original.dropout import DropoutMasks
+from original.events import check_indices
 from original.graphs.library import Variable
 from original.graphs.padding import Padding
 from original.initial_weights import Weights, row_tensors, weight_shapes
 from original.network import Network, TrainingGraph, training_graph
+from original.prediction import hidden_rows
 
 log = logging.getLogger(__name__)
 
@@ -131,26 +133,21 @@ class Trainer:
         return Step(float(cost), self._real_gradients(dict(zip(names, values, strict=True)), M))
 
     def _checked(self, X: Any, Y: Any, R: Any) -> Batch:
-        X, Y, R = np.asarray(X, np.int32), np.asarray(Y, np.int32), np.asarray(R)
-        M, n_sample = len(X), self.settings.n_sample
-        if self.lanes != M:
-            raise ValueError(f"len(X)={M}: {self.lanes}, the lanes of the hidden state, is accepted")
-        if len(Y) != M + n_sample or len(R) != M:
+        X, Y, R = np.asarray(X), np.asarray(Y), np.asarray(R)
+        M, N, n_items = len(X), len(Y), self.network.n_items
+        if M != self.lanes or N < M or len(R) != M:
             raise ValueError(
-                f"len(Y)={len(Y)}, len(R)={len(R)}: {M + n_sample} (lanes + n_sample) and {M} are accepted"
+                f"X, Y, R have {M}, {N}, {len(R)} entries: {self.lanes} lanes, as many of X and R, no fewer of Y, "
+                "are accepted"
             )
-        for name, index in (("X", X), ("Y", Y)):
-            if index.min() < 0 or index.max() >= self.network.n_items:
-                raise ValueError(
-                    f"{name} holds {index.min()} to {index.max()}: "
-                    f"item indices from 0 to {self.network.n_items - 1} are accepted"
-                )
-        return Batch(X, Y, R, np.arange(M))
+        if N != M + self.settings.n_sample:
+            raise ValueError(f"Y has {N} entries: {M + self.settings.n_sample}, lanes + n_sample, are accepted")
+        return Batch(check_indices("X", X, n_items), check_indices("Y", Y, n_items), R, np.arange(M))
 
     def _checked_masks(self, masks: Sequence[Any], M: int) -> list[np.ndarray]:
         found, wanted = [np.shape(mask) for mask in masks], [(M, site.width) for site in self.masks.sites]
         if found != wanted:
-            raise ValueError(f"masks of shapes {found}: {wanted} is accepted")
+            raise ValueError(f"masks of shapes {found}: {wanted} are accepted")
         return [np.ascontiguousarray(mask, self.settings.dtype) for mask in masks]
 
     def _real_gradients(self, gradients: Weights, M: int) -> Weights:
@@ -240,19 +237,19 @@ class Trainer:
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Set the named weights, leave the others."""
         self._known_finite = False
-        self._set(self.network.weights, weights, "weight")
+        self._set(self.network.weights, weights, "weights")
 
     def set_optimizer_state(self, state: Mapping[str, Any]) -> None:
         """Set the named optimizer state, leave the rest."""
-        self._set(self.network.optimizer_state, state, "optimizer state")
+        self._set(self.network.optimizer_state, state, "state")
 
     def _set(self, variables: dict[str, Variable], values: Mapping[str, Any], what: str) -> None:
         for name, value in values.items():
             if name not in variables:
-                raise ValueError(f"{name!r}: no {what} of this model; {', '.join(variables)} are accepted")
+                raise ValueError(f"{what}: unknown name {name!r}, {', '.join(variables) or 'none'} are accepted")
             shape = self._shapes[name.rpartition("/")[2]]
             if np.shape(value) != shape:
-                raise ValueError(f"{what} {name!r} of shape {np.shape(value)}: {shape} is accepted")
+                raise ValueError(f"{what}[{name!r}] has shape {np.shape(value)}: {shape} is accepted")
         for name, value in values.items():
             self.network.backend.set(variables[name], value)
 
@@ -262,16 +259,10 @@ class Trainer:
 
     def set_hidden(self, hidden: Sequence[Any]) -> None:
         """Set the hidden state. Its number of rows is the number of lanes of the next step."""
-        s, shapes = self.settings, [np.shape(H) for H in hidden]
-        lanes = {shape[0] for shape in shapes if shape}
-        if [shape[1:] for shape in shapes] != [(L,) for L in s.layers] or len(lanes) != 1 or not (
-            1 <= max(lanes) <= s.batch_size
-        ):
-            raise ValueError(
-                f"hidden state of shapes {shapes}: one (lanes, units) array a layer, of {list(s.layers)} units and 1 to "
-                f"{s.batch_size} lanes, is accepted"
-            )
-        (self.lanes,) = lanes
+        rows, most = hidden_rows(hidden, self.settings.layers), self.settings.batch_size
+        if not 1 <= rows <= most:
+            raise ValueError(f"hidden has {rows} rows: at most batch_size={most} are accepted")
+        self.lanes = rows
         for variable, H in zip(self.network.hidden, hidden, strict=True):
             self.network.backend.set(variable, self.filled(H) if self._padding is not None else H)
 
