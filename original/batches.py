@@ -106,7 +106,7 @@ class Schedule:
         sample_store: int,
         stream: np.random.RandomState,
         position: StorePosition | None = None,
-    ):
+    ) -> None:
         check_sessions(events, settings)
         self.events, self.settings, self.sample_store, self.stream = events, settings, sample_store, stream
         self.sampler = None
@@ -140,9 +140,7 @@ def resumed(
     if different:
         raise ValueError(f"resume=True: {different} of the data is not that of the training")
     if settings.n_sample and sample_store != begun.sample_store:
-        raise ValueError(
-            f"resume=True: sample_store={sample_store}, but the training began with {begun.sample_store}"
-        )
+        raise ValueError(f"resume=True: sample_store={sample_store}, but the training began with {begun.sample_store}")
     return Schedule(events, settings, sample_store, stream, begun.position)
 
 

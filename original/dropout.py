@@ -47,7 +47,7 @@ class DropoutMasks:
         ValueError: for states that are none of these streams.
     """
 
-    def __init__(self, settings: Settings, states: Sequence[np.ndarray] | None = None):
+    def __init__(self, settings: Settings, states: Sequence[np.ndarray] | None = None) -> None:
         self.settings, self.sites = settings, dropout_sites(settings)
         streams, M = MRG_RandomStream(settings.dropout_seed), tensor.iscalar("M")
         masks = [streams.binomial((M, site.width), p=site.retain, dtype=settings.dtype) for site in self.sites]

@@ -95,9 +95,7 @@ def _test_events(test_data: Any, columns: Columns, known: pd.Series, item_order:
     order = np.lexsort(keys)
     codes = codes[order]
     if not (codes[1:] == codes[:-1]).any():
-        raise ValueError(
-            "test_data: a session with two events of items that the model knows is needed, there is none"
-        )
+        raise ValueError("test_data: a session with two events of items that the model knows is needed, there is none")
     item_ids = table.item[order]
     return _TestEvents(codes, table.session[order], item_ids, item_indices(known, item_ids))
 
@@ -204,8 +202,8 @@ def ranks(
     """The rank of every predicted event; see :func:`evaluate_gpu` for arguments and errors.
 
     Returns:
-        A frame (session, item, position, rank) in the order of the test events sorted by (session, time, item), of known
-        items: the session's id, the target's id, 1 for a session's second event and so on, and the target's rank.
+        A frame (session, item, position, rank) in the order of the test events of known items sorted by (session,
+        time, item): the session's id, the target's id, 1 for a session's second event and so on, the target's rank.
     """
     batch_size = _check(mode, batch_size)
     known = _known_items(gru)

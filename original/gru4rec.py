@@ -1,9 +1,4 @@
-"""GRU4Rec: session-based recommendation with a recurrent network.
-
-B. Hidasi, A. Karatzoglou, L. Baltrunas, D. Tikk: Session-based Recommendations with Recurrent Neural Networks (arXiv
-1511.06939); B. Hidasi, A. Karatzoglou: Recurrent Neural Networks with Top-k Gains for Session-based Recommendations
-(arXiv 1706.03847).
-"""
+"""GRU4Rec: session-based recommendation with a recurrent network (arXiv 1511.06939 and 1706.03847)."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +12,7 @@ from original.batches import Batch
 from original.dropout import Site, dropout_sites
 from original.initial_weights import Weights
 from original.prediction import next_scores, require_finite
-from original.settings import OPTIONS, Settings, is_whole, refusal
-from original.state import State
+from original.settings import OPTIONS, Settings
 from original.training import Progress, Step
 
 __all__ = ["Batch", "GRU4Rec", "Progress", "Step"]
@@ -26,30 +20,10 @@ _OF_STATE = ("itemidmap", "support", "epochs_done", "error_during_train")
 
 
 class GRU4Rec:
-    """GRU4Rec v2 (2018-06-08). Every option is an attribute too.
+    """GRU4Rec v2 (2018-06-08). Every option is an attribute too, which goes through :meth:`set_params`.
 
     Args:
-        loss: top1, bpr, cross-entropy (meant with softmax), xe_logit (with softmax_logit), top1-max or bpr-max.
-        final_act, hidden_act: linear, relu, tanh, leaky-X, elu-X, selu-X-Y; final_act also softmax, softmax_logit.
-        layers: units of each GRU layer.
-        n_epochs, batch_size: epochs of ``fit``; sessions trained side by side (lanes).
-        dropout_p_hidden, dropout_p_embed: share of a layer's output, of the embedding, that is dropped.
-        learning_rate, momentum, lmbd: step size, momentum, L2 regularisation.
-        embedding: units of a separate item embedding, 0 for none, 'layersize' for ``layers[0]``.
-        n_sample, sample_alpha: negative samples a step besides the other lanes' targets, drawn with probability
-            support**sample_alpha.
-        smoothing: label smoothing of cross-entropy and xe_logit.
-        constrained_embedding: whether the output weights are the embedding as well, which wins over a separate one.
-        adapt, adapt_params: None (SGD), adagrad, rmsprop [decay], adadelta [decay], adam [b1, b2].
-        grad_cap: cap on the norm of the gradient, 0 for none.
-        bpreg: weight of bpr-max's score regularisation.
-        sigma, init_as_normal: range, or standard deviation, of the initial weights; 0 for sqrt(6/(rows+cols)).
-        train_random_order, time_sort: sessions in random order, by first timestamp, or (neither) by session id.
-        session_key, item_key, time_key: column names.
-        logq: how much of log P is subtracted from the scores, before ``final_act``, while training; P is the support of
-            a target's item, support**sample_alpha of a sample (X. Yi et al., RecSys 2019).
-        dtype, seed, dropout_seed: float32 or float64; of the NumPy stream (weights, samples, order); of the dropout.
-        backend, device: 'c' (compiled C, on the CPU) or 'jax' (XLA; 'auto' takes a GPU if JAX sees one), cpu or gpu.
+        loss: and all further options, in the published order: :class:`original.settings.Settings` says what they mean.
 
     Attributes:
         itemidmap: Series, item id -> index, in order of first appearance; None before there are data.
@@ -59,6 +33,7 @@ class GRU4Rec:
 
     Raises:
         ValueError: for a bad option; it names the option, its value and what is accepted.
+        RuntimeError: in what needs weights, or data, before there are any.
     """
 
     def __init__(
@@ -97,10 +72,10 @@ class GRU4Rec:
         dropout_seed: int = 12345,
         backend: str = "c",
         device: str = "auto",
-    ):
+    ) -> None:
         given = locals()
         self.settings = Settings(**{name: given[name] for name in OPTIONS})
-        self._state = State()
+        self._state = states.State()
 
     def __getattr__(self, name: str) -> Any:
         """Options and the attributes of the class's docstring."""
@@ -124,16 +99,14 @@ class GRU4Rec:
     def set_params(self, **params: Any) -> "GRU4Rec":
         """Set options by name, to values or texts (:meth:`Settings.parse`): all of them or, on an error, none.
 
-        Raises:
-            ValueError: for an unknown option or a bad value.
-            RuntimeError: for a change of another option than ``n_epochs`` once the model is built.
+        Once the model is built only ``n_epochs`` changes; :meth:`Settings.changed` says what is raised.
         """
         self.settings = self.settings.changed(params, built=self._state.maybe_built is not None)
         return self
 
     @property
     def n_items(self) -> int:
-        """The number of items. Raises RuntimeError before there are weights, as all below that need them."""
+        """The number of items."""
         return self._state.built.trainer.network.n_items
 
     @property
@@ -143,15 +116,11 @@ class GRU4Rec:
 
     def build(self, n_items: int) -> None:
         """Draw the initial weights for ``n_items`` items, clear all states, restart both random streams."""
-        if not is_whole(n_items, 1):
-            raise refusal("n_items", n_items, "a whole number of at least 1")
-        self._state = states.of_size(self.settings, int(n_items))
+        self._state = states.of_size(self.settings, n_items)
 
     def prepare(self, data: Any, sample_store: int = 10_000_000, retrain: bool = False) -> None:
         """All that :meth:`fit` does before its first step: item map, weights, first store of negative samples."""
-        if not is_whole(sample_store, 0):
-            raise refusal("sample_store", sample_store, "a whole number of at least 0")
-        self._state = states.prepared(self.settings, data, int(sample_store), self._state if retrain else None)
+        self._state = states.prepared(self.settings, data, sample_store, self._state if retrain else None)
 
     def fit(
         self,
@@ -166,19 +135,17 @@ class GRU4Rec:
         """Train until ``n_epochs`` are done, or a cost or weight is no finite number: that sets ``error_during_train``.
 
         Args:
-            data: a pandas or Polars frame with a session, an item and a time column; it is not changed.
+            data: a pandas or Polars frame with a session, an item and a time column; it is not changed. One that cannot
+                be trained on is a TypeError or a ValueError that says what is wrong.
             sample_store: how many negative samples are drawn ahead; 0 draws them step by step.
             retrain: go on from the weights on new data, whose new items are added; the optimizer starts afresh.
             resume: go on after the last whole epoch, on the same data with the same store, exactly.
             on_step, on_epoch_end: called with a :class:`Progress` every few steps; with (epoch, loss) after each epoch.
-
-        Raises:
-            TypeError, ValueError: for data, or arguments, that cannot be trained on; it says what is wrong.
         """
         if retrain and resume:
             raise ValueError("retrain=True with resume=True: one of the two is accepted")
-        if resume and is_whole(sample_store, 0):
-            self._state.resume(self.settings, data, int(sample_store))
+        if resume:
+            self._state.resume(self.settings, data, sample_store)
         else:
             self.prepare(data, sample_store, retrain)
         self._state.train(self.settings.n_epochs, on_step, on_epoch_end)
@@ -263,22 +230,20 @@ class GRU4Rec:
             predict_for_item_ids: items to score; None for all.
 
         Raises:
-            ValueError: for other lengths, or an item that is not in the training data.
-            RuntimeError: where a weight is not finite, or training diverged.
+            ValueError: for other lengths, or an unknown item. RuntimeError: where a weight is not finite.
         """
-        itemidmap, sessions = self._state.items, self._state.built.sessions
+        known = self._state.items
         require_finite(self, "recommend")
         given = session_ids, input_item_ids, predict_for_item_ids, batch
-        return next_scores(self.scores, sessions, itemidmap, *given)
+        return next_scores(self.scores, self._state.built.sessions, known, *given)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write options, weights and all that training needs to go on to one file, whole or not at all."""
         self._state.save(self.settings, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "GRU4Rec":
-        """A model as it was saved: it predicts, and ``fit(data, resume=True)`` goes on with its training."""
-        settings, state = states.load(path)
+    def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, device: str | None = None) -> "GRU4Rec":
+        """A model as it was saved, which ``fit(resume=True)`` trains on; ``backend``, ``device``: to compute elsewhere."""
         model = cls.__new__(cls)
-        model.settings, model._state = settings, state
+        model.settings, model._state = states.load(path, backend=backend, device=device)
         return model

@@ -26,9 +26,7 @@ class Columns:
         tiny: the 1e-24 that keeps logarithms finite.
     """
 
-    def __init__(
-        self, target: Variable, count: Variable | None, real: Variable | None, tiny: Variable | None
-    ):
+    def __init__(self, target: Variable, count: Variable | None, real: Variable | None, tiny: Variable | None) -> None:
         self.target, self.count, self.real, self.tiny = target, count, real, tiny
         self.negative = self.only(1 - target)
 

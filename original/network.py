@@ -32,7 +32,7 @@ class Network:
         n_items: rows of the item tensors.
     """
 
-    def __init__(self, settings: Settings, weights: Weights, optimizer_state: Weights | None = None):
+    def __init__(self, settings: Settings, weights: Weights, optimizer_state: Weights | None = None) -> None:
         self.settings = settings
         self.backend = backend = backends.make(settings.backend, settings.dtype, settings.device)
         self.n_items = len(weights["By"])
@@ -50,13 +50,13 @@ class Network:
         self._scalars: dict[str, Variable] = {}
 
     def scalar(self, label: str, value: float) -> Variable:
-        """A hyperparameter of the graphs: a variable, not a constant of the code, which another value would compile anew."""
+        """A hyperparameter: a variable, not a constant of the code, which another value would compile anew."""
         if label not in self._scalars:
             self._scalars[label] = shared(np.asarray(value, self.settings.dtype), name=label)
         return self._scalars[label]
 
     def float32(self, label: str, value: float) -> Variable:
-        """One that the published program holds as float32: it is rounded to it first (golden: the float64 recordings)."""
+        """One that the published program holds as float32: rounded to it first (golden: recordings in float64)."""
         return self.scalar(label, np.float32(value))
 
     def get(self, variables: Mapping[str, Variable]) -> Weights:
@@ -103,7 +103,7 @@ class Inputs(NamedTuple):
 
 
 def step_inputs(network: Network) -> Inputs:
-    """The inputs of a training step: of ``batch_size`` lanes where shapes are fixed, of any number where they are not."""
+    """The inputs of a training step: of ``batch_size`` lanes where shapes are fixed, else of any number."""
     s = network.settings
     M = s.batch_size if network.backend.fixed_shapes else None
     N = M + s.n_sample if M else None
@@ -164,7 +164,7 @@ def real_columns(inputs: Inputs, n_sample: int, dtype: str) -> Variable | None:
 
 
 def look_up(network: Network, inputs: Inputs, drop: Drop) -> LookUp:
-    """Read a step's rows. A constrained embedding reads Wy jointly at X and Y, whose gradient is by occurrence of both."""
+    """Read a step's rows; a constrained embedding reads Wy at X and Y at once, with one gradient row an occurrence."""
     s, W = network.settings, network.weights
     of = occurrences_of(inputs, s.n_sample, s.dtype)
     if s.input_mode == "constrained":
@@ -258,9 +258,7 @@ def columns_of(network: Network, inputs: Inputs) -> Columns:
         target, count = tensor.eq(tensor.constant(places)[:N][None, :], lane[:M][:, None]), N
     else:
         target, count = tensor.constant(places[None, :] == lane.data[:, None]), real.sum()
-    return Columns(
-        tensor.cast(target, s.dtype), tensor.cast(count, s.dtype), real, network.scalar("tiny", 1e-24)
-    )
+    return Columns(tensor.cast(target, s.dtype), tensor.cast(count, s.dtype), real, network.scalar("tiny", 1e-24))
 
 
 def losses(network: Network, yhat: Variable, columns: Columns) -> Variable:
@@ -349,9 +347,7 @@ def training_graph(network: Network, support: np.ndarray | None = None) -> Train
     dense = {name: variable for name, variable in network.weights.items() if name not in looked_up.rows}
     sources = looked_up.rows | dense
     gradients = dict(zip(sources, grad(total, list(sources.values())), strict=True))
-    hidden = [
-        (H, state * (1 - inputs.R)[:, None]) for H, state in zip(network.hidden, states, strict=True)
-    ]
+    hidden = [(H, state * (1 - inputs.R)[:, None]) for H, state in zip(network.hidden, states, strict=True)]
     return TrainingGraph(
         inputs.in_order(), total, gradients, hidden + updates(network, gradients, looked_up.occurrences)
     )

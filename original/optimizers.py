@@ -123,7 +123,7 @@ def _adam_step(mean: Variable, acc: Variable, count: Variable, hyper: Hyperparam
 
 
 def _adam_dense(g: Variable, state: State, hyper: Hyperparameters) -> tuple[Variable, State]:
-    """acc = b2*acc + (1-b2)*g^2; mean = b1*mean + (1-b1)*g (D. P. Kingma, J. Ba: Adam, arXiv 1412.6980, algorithm 1)."""
+    """acc = b2*acc + (1-b2)*g^2; mean = b1*mean + (1-b1)*g (D. P. Kingma, J. Ba: Adam, arXiv 1412.6980)."""
     acc = hyper.b[1] * state["acc"] + hyper.one_minus_b[1] * tensor.square(g)
     mean = hyper.b[0] * state["mean"] + hyper.one_minus_b[0] * g
     count = state["count"] + 1

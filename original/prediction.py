@@ -16,7 +16,7 @@ MOST_COMPILED = 8  # graphs of other shapes that are kept; each takes memory for
 class Scorer:
     """Scores items with a network, which it does not change; compiles what it needs when it is first needed."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network) -> None:
         self.network = network
         self._compiled: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()
 
@@ -24,9 +24,7 @@ class Scorer:
         """For pickle and copy: all but what is compiled."""
         return self.__dict__ | {"_compiled": OrderedDict()}
 
-    def scores(
-        self, X: Any, hidden: Sequence[Any], items: Any = None
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
+    def scores(self, X: Any, hidden: Sequence[Any], items: Any = None) -> tuple[np.ndarray, list[np.ndarray]]:
         """See :meth:`original.gru4rec.GRU4Rec.scores`."""
         s, n_items = self.network.settings, self.network.n_items
         X = check_indices("X", X, n_items)
@@ -76,7 +74,7 @@ class KnownSessions:
         dtype: of the states.
     """
 
-    def __init__(self, layers: Sequence[int], dtype: str):
+    def __init__(self, layers: Sequence[int], dtype: str) -> None:
         self.layers, self.dtype = layers, dtype
         self.reset_sessions()
 
@@ -88,7 +86,7 @@ class KnownSessions:
     def states(self, session_ids: Sequence[Any]) -> list[np.ndarray]:
         """The hidden states (lanes, L_k) of sessions.
 
-        A lane whose session is not that of the call before starts from zeros; another number of lanes starts all afresh.
+        A lane whose session is not that of the call before starts from zeros; another number of lanes starts all so.
         """
         if len(self._ids) != len(session_ids):
             return [np.zeros((len(session_ids), L), self.dtype) for L in self.layers]

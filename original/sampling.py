@@ -40,7 +40,7 @@ class NegativeSampler:
         sample_store: int,
         stream: np.random.RandomState,
         position: StorePosition | None = None,
-    ):
+    ) -> None:
         self.n_items, self.n_sample, self.stream = len(support), n_sample, stream
         self.rows = sample_store // n_sample if sample_store else 0
         self.cdf = None if alpha == 0 else cumulated(support, alpha)

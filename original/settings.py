@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -116,9 +117,7 @@ def _adapt() -> Rule:
         _demand(given is None or (isinstance(given, str) and (given or None) in OPTIMIZERS))
         return str(given) if given else None
 
-    return Rule(
-        "None, adagrad, rmsprop, adadelta or adam", value, lambda text: value(None if text == "None" else text)
-    )
+    return Rule("None, adagrad, rmsprop, adadelta or adam", value, lambda text: value(None if text == "None" else text))
 
 
 def _dtype() -> Rule:
@@ -188,7 +187,7 @@ def _accepted(name: str, adapt: str | None) -> str:
 
 def _warn(text: str) -> None:
     """Warn of what the caller of this package wrote, at his line."""
-    here, depth, frame = str(Path(__file__).parent), 1, sys._getframe()
+    here, depth, frame = f"{Path(__file__).parent}{os.sep}", 1, sys._getframe()
     while frame.f_back and (frame.f_code.co_filename == "<string>" or frame.f_code.co_filename.startswith(here)):
         frame, depth = frame.f_back, depth + 1
     warnings.warn(text, stacklevel=depth)
@@ -196,10 +195,33 @@ def _warn(text: str) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """All options of a model; what each means stands in :class:`original.gru4rec.GRU4Rec`.
+    """All options of a model.
 
     Values are checked and made plain: NumPy scalars become Python numbers, lists and arrays tuples, 0 and 1 flags,
-    ``''`` None for ``adapt``.
+    ``''`` None for ``adapt``. What each accepts stands in ``RULES``.
+
+    Args:
+        loss: top1, bpr, cross-entropy (meant with softmax), xe_logit (with softmax_logit), top1-max or bpr-max.
+        final_act, hidden_act: linear, relu, tanh, leaky-X, elu-X, selu-X-Y; final_act also softmax, softmax_logit.
+        layers: units of each GRU layer.
+        n_epochs, batch_size: epochs of ``fit``; sessions trained side by side (lanes).
+        dropout_p_hidden, dropout_p_embed: share of a layer's output, of the embedding, that is dropped.
+        learning_rate, momentum, lmbd: step size, momentum, L2 regularisation.
+        embedding: units of a separate item embedding, 0 for none, 'layersize' for ``layers[0]``.
+        n_sample, sample_alpha: negative samples a step besides the other lanes' targets, drawn with probability
+            support**sample_alpha.
+        smoothing: label smoothing of cross-entropy and xe_logit.
+        constrained_embedding: whether the output weights are the embedding as well, which wins over a separate one.
+        adapt, adapt_params: None (SGD), adagrad, rmsprop [decay], adadelta [decay], adam [b1, b2].
+        grad_cap: cap on the norm of the gradient, 0 for none.
+        bpreg: weight of bpr-max's score regularisation.
+        sigma, init_as_normal: range, or standard deviation, of the initial weights; 0 for sqrt(6/(rows+cols)).
+        train_random_order, time_sort: sessions in random order, by first timestamp, or (neither) by session id.
+        session_key, item_key, time_key: column names.
+        logq: how much of log P is subtracted from the scores, before ``final_act``, while training; P is the support of
+            a target's item, support**sample_alpha of a sample (X. Yi et al., RecSys 2019).
+        dtype, seed, dropout_seed: float32 or float64; of the NumPy stream (weights, samples, order); of the dropout.
+        backend, device: 'c' (compiled C, on the CPU) or 'jax' (XLA; 'auto' takes a GPU if JAX sees one), cpu or gpu.
 
     Raises:
         ValueError: for the first option whose value is not accepted; it names option, value and what is accepted.
@@ -321,7 +343,7 @@ class Settings:
 
     @property
     def input_mode(self) -> str:
-        """What feeds layer 0: 'none' (rows of Wx0), 'separate' (rows of E), or 'constrained' (rows of Wy), which wins."""
+        """What feeds layer 0: 'none' (rows of Wx0), 'separate' (of E), or 'constrained' (of Wy), which wins."""
         if self.constrained_embedding:
             return "constrained"
         return "separate" if self.embedding else "none"

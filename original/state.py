@@ -17,7 +17,7 @@ from original.events import Columns, Events, id_map, read
 from original.initial_weights import Weights, draw, extended
 from original.network import Network
 from original.prediction import KnownSessions, Scorer
-from original.settings import Settings
+from original.settings import Settings, is_whole, refusal
 from original.training import Progress, Trainer
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,8 @@ class State:
         return self.schedule
 
     def resume(self, settings: Settings, data: Any, sample_store: int) -> None:
-        """Make ready to go on with a training. Raises ValueError where data or store are not those that it began with."""
+        """Make ready to go on with a training. Raises ValueError where data or store are not its own."""
+        sample_store = _store(sample_store)
         if self.begun is None:
             raise ValueError("resume=True: this model has never been fitted")
         events = _read(settings, data, self.itemidmap)
@@ -146,10 +147,19 @@ def _built(
     return Built(Trainer(network, support, masks), Scorer(network), sessions, stream)
 
 
+def _store(sample_store: Any) -> int:
+    """The size of a store. Raises ValueError for what is none."""
+    if not is_whole(sample_store, 0):
+        raise refusal("sample_store", sample_store, "a whole number of at least 0")
+    return int(sample_store)
+
+
 def of_size(settings: Settings, n_items: int) -> State:
     """A model of ``n_items`` items without data."""
+    if not is_whole(n_items, 1):
+        raise refusal("n_items", n_items, "a whole number of at least 1")
     stream = np.random.RandomState(settings.seed)
-    return State(maybe_built=_built(settings, draw(settings, n_items, stream), stream))
+    return State(maybe_built=_built(settings, draw(settings, int(n_items), stream), stream))
 
 
 def prepared(settings: Settings, data: Any, sample_store: int, trained: State | None = None) -> State:
@@ -161,6 +171,7 @@ def prepared(settings: Settings, data: Any, sample_store: int, trained: State | 
         sample_store: how many negative samples are drawn ahead.
         trained: the model whose weights and random streams go on (retraining); None for a new one.
     """
+    sample_store = _store(sample_store)
     known = None if trained is None else trained.items
     events = _read(settings, data, known)
     check_sessions(events, settings)
@@ -180,20 +191,26 @@ def prepared(settings: Settings, data: Any, sample_store: int, trained: State | 
     )
 
 
-def load(path: str | os.PathLike[str]) -> tuple[Settings, State]:
-    """A model file's settings, and the model as it was saved; see :func:`original.checkpoint.read` for the errors."""
+def load(path: str | os.PathLike[str], **elsewhere: str | None) -> tuple[Settings, State]:
+    """A model file's settings, and the model as it was saved; see :func:`original.checkpoint.read` for the errors.
+
+    Args:
+        path: of the file.
+        elsewhere: backend and device, where they are to be others than when it was saved.
+    """
     saved = files.read(path)
+    settings = saved.settings.replaced(**{name: value for name, value in elsewhere.items() if value is not None})
     try:
-        masks = DropoutMasks(saved.settings, saved.dropout)
+        masks = DropoutMasks(settings, saved.dropout)
     except ValueError as problem:
         raise ValueError(f"{path}: {problem}") from None
     stream = np.random.RandomState()
     stream.set_state(saved.stream)
-    network = Network(saved.settings, saved.weights, saved.optimizer_state)
+    network = Network(settings, saved.weights, saved.optimizer_state)
     trainer = Trainer(network, saved.support, masks)
     trainer.set_hidden([H[: saved.lanes] for H in saved.hidden])
-    sessions = KnownSessions(saved.settings.layers, saved.settings.dtype)
-    return saved.settings, State(
+    sessions = KnownSessions(settings.layers, settings.dtype)
+    return settings, State(
         itemidmap=None if saved.item_ids is None else id_map(saved.item_ids, saved.item_ids.name),
         support=saved.support,
         epochs_done=saved.epochs_done,

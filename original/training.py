@@ -68,7 +68,7 @@ class Trainer:
         masks: a dropout stream that goes on; None for a new one.
     """
 
-    def __init__(self, network: Network, support: np.ndarray | None = None, masks: DropoutMasks | None = None):
+    def __init__(self, network: Network, support: np.ndarray | None = None, masks: DropoutMasks | None = None) -> None:
         self.network, self.settings, self.support = network, network.settings, support
         self.masks = masks or DropoutMasks(self.settings)
         self.lanes = self.settings.batch_size
@@ -166,7 +166,7 @@ class Trainer:
     ) -> Epoch:
         """Train one epoch from hidden states of zeros.
 
-        It diverges where a cost or, at its end, a weight is no finite number; the log then says in which step and which.
+        It diverges where a cost or, at its end, a weight is no finite number; the log then says which, in which step.
 
         Args:
             number: of the epoch, from 0.

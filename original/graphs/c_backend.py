@@ -27,7 +27,7 @@ class CBackend:
     fixed_shapes = False
     steps_per_call = 1
 
-    def __init__(self, dtype: str):
+    def __init__(self, dtype: str) -> None:
         self.dtype = dtype
         self.mode = c_mode()
         if has_compiler():
@@ -67,7 +67,7 @@ class CBackend:
 class CStep:
     """A compiled training step: one call of ``function`` a step."""
 
-    def __init__(self, function: Callable[..., Any]):
+    def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __call__(self, steps: list[list[np.ndarray]]) -> np.ndarray:

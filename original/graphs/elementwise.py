@@ -1,9 +1,9 @@
 """Elementwise operations in C code that a compiler can vectorise.
 
-The library writes an elementwise operation on matrices of unknown size as a loop over strided elements, some thousand lines
-with all its cases, and one broadcast scalar is enough to keep it from the vector units. Here it is a short loop over
-the elements of a row, with what is constant along the row kept out of it; strided inputs take a plain loop. Where glibc
-has vector versions of exp and its kin, the compiler is told of them.
+The library writes an elementwise operation on matrices of unknown size as a loop over strided elements, some thousand
+lines with all its cases, and one broadcast scalar is enough to keep it from the vector units. Here it is a short loop
+over the elements of a row, with what is constant along the row kept out of it; strided inputs take a plain loop. Where
+glibc has vector versions of exp and its kin, the compiler is told of them.
 """
 
 from typing import Any
@@ -88,9 +88,7 @@ class FlatElemwise(Elemwise):
         }}
         """
 
-    def c_code(
-        self, node: Apply, nodename: str, inames: list[str], onames: list[str], sub: dict[str, str]
-    ) -> str:
+    def c_code(self, node: Apply, nodename: str, inames: list[str], onames: list[str], sub: dict[str, str]) -> str:
         """See the library's COp."""
         (out,), fail = onames, sub["fail"]
         ndim = node.outputs[0].ndim

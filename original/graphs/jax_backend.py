@@ -36,7 +36,7 @@ class JaxBackend:
     fixed_shapes = True
     steps_per_call = 16
 
-    def __init__(self, dtype: str, device: str):
+    def __init__(self, dtype: str, device: str) -> None:
         self.dtype = dtype
         self.device = choose_device(device)
         self.mode = get_mode("JAX")
@@ -69,7 +69,7 @@ class JaxBackend:
     def _translate(
         self, inputs: list[Variable], outputs: list[Variable], updates: list[Any]
     ) -> tuple[Pure, list[Variable], list[Variable]]:
-        """``pure(changing, constant, arguments) -> (results, changed)``, and the shared variables behind the first two."""
+        """``pure(changing, constant, arguments) -> (results, changed)``, and the variables behind the first two."""
         maker = function(inputs, outputs, updates=updates, mode=self.mode, on_unused_input="ignore").maker
         variables = [i.variable for i in maker.inputs[len(inputs) :]]
         updated = sorted((i - len(inputs), o) for o, i in maker.fgraph.update_mapping.items())
@@ -111,7 +111,7 @@ class JaxBackend:
 class Runner:
     """Calls a jitted function with the present values of shared variables, and keeps what it made of them."""
 
-    def __init__(self, backend: JaxBackend, compiled: Any, changing: list[Variable], constant: list[Variable]):
+    def __init__(self, backend: JaxBackend, compiled: Any, changing: list[Variable], constant: list[Variable]) -> None:
         self.backend, self.compiled, self.changing, self.constant = backend, compiled, changing, constant
 
     def values(self) -> tuple[list[Any], list[Any]]:
@@ -129,7 +129,7 @@ class Runner:
 class JaxSteps:
     """A compiled training step inside a loop: one call does up to ``steps_per_call`` steps."""
 
-    def __init__(self, run: Runner, steps_per_call: int):
+    def __init__(self, run: Runner, steps_per_call: int) -> None:
         self.run, self.steps_per_call = run, steps_per_call
 
     def _arguments(self, steps: list[list[np.ndarray]]) -> tuple[np.int32, list[np.ndarray]]:

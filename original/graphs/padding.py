@@ -11,7 +11,7 @@ import numpy as np
 class Padding:
     """Spreads steps of up to ``batch_size`` lanes over ``n_items`` items to ``batch_size`` rows."""
 
-    def __init__(self, batch_size: int, n_items: int, dtype: str):
+    def __init__(self, batch_size: int, n_items: int, dtype: str) -> None:
         self.batch_size, self.dtype = batch_size, dtype
         self._all = np.ones(batch_size, dtype)
         self._last = np.empty(n_items, np.int32)

@@ -74,7 +74,7 @@ class _RowOp(COp):
     __props__ = ("inplace",)
     c_assign: str  # how C puts a row's new entries onto the old ones
 
-    def __init__(self, inplace: bool = False):
+    def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
         if inplace:
             self.destroy_map = {0: [0]}
@@ -212,7 +212,7 @@ class Occurrences:
     padded both are None.
     """
 
-    def __init__(self, rows: Variable, last: Variable | None = None, real: Variable | None = None):
+    def __init__(self, rows: Variable, last: Variable | None = None, real: Variable | None = None) -> None:
         self.rows, self.last, self.real = rows, last, real
         self._taken: dict[Variable, Variable] = {}
 

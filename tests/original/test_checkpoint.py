@@ -67,6 +67,16 @@ def test_a_loaded_model_is_the_saved_one(trained, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+@NO_JAX
+def test_a_model_is_loaded_to_compute_elsewhere(trained, tmp_path):
+    trained.save(tmp_path / "model")
+    loaded = GRU4Rec.load(tmp_path / "model", backend="jax", device="cpu")
+    assert (loaded.backend, loaded.device) == ("jax", "cpu") and "JAX" in loaded.computed_on
+    assert_same_state(loaded, trained)
+    with pytest.raises(ValueError, match="backend='theano': c or jax is accepted"):
+        GRU4Rec.load(tmp_path / "model", backend="theano")
+
+
 def test_a_loaded_model_can_be_saved_again(trained, tmp_path):
     trained.save(tmp_path / "model")
     GRU4Rec.load(tmp_path / "model").save(tmp_path / "copy")

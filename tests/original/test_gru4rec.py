@@ -1,4 +1,4 @@
-"""What the facade refuses, in words that name it, and where it runs; options and frames are tested over both engines."""
+"""What the facade refuses, by name, and where it runs; options and frames are tested over both engines."""
 
 import re
 

@@ -80,7 +80,9 @@ def test_other_flags_of_the_user_still_get_a_blas():
 def test_one_line_says_what_was_chosen(caplog):
     caplog.set_level("INFO")
     made = backends.make("c", "float64")
-    assert [record.message for record in caplog.records if record.name == "original.graphs.backends"] == [made.description]
+    assert [record.message for record in caplog.records if record.name == "original.graphs.backends"] == [
+        made.description
+    ]
     assert "C on the CPU, float64" in made.description
     assert ("OpenBLAS" if find_openblas()[1] else "BLAS") in made.description
 
@@ -89,7 +91,9 @@ def test_jax_says_its_device(caplog):
     jax = pytest.importorskip("jax")
     caplog.set_level("INFO")
     made = backends.make("jax", "float32", "cpu")
-    assert [record.message for record in caplog.records if record.name == "original.graphs.backends"] == [made.description]
+    assert [record.message for record in caplog.records if record.name == "original.graphs.backends"] == [
+        made.description
+    ]
     assert f"JAX {jax.__version__} on cpu" in made.description and "float32" in made.description
 
 
@@ -125,7 +129,5 @@ print(model.computed_on)
 def test_without_a_compiler_it_is_said():
     """C mode then runs in Python: the log warns, and the model says what computes it."""
     warning, computed_on = python(WITHOUT_COMPILER, AESARA_FLAGS="cxx=")[-2:]
-    assert computed_on.endswith(
-        "Python, no C++ compiler: thousands of times slower; backend='jax' is the way out"
-    )
+    assert computed_on.endswith("Python, no C++ compiler: thousands of times slower; backend='jax' is the way out")
     assert warning == f"WARNING {computed_on}"

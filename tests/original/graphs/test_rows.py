@@ -141,7 +141,7 @@ def test_other_types_are_an_error_when_the_graph_is_made(op, x, y, index):
 
 @pytest.fixture(scope="module")
 def scatter(uncompiled):
-    """Occurrences.add and Occurrences.assign on the occurrences in a given order: (x, y, index, last, real, order) -> x."""
+    """``add`` and ``assign`` on the occurrences in a given order: (x, y, index, last, real, order) -> x."""
     x, y, real = tensor.dmatrices(3)
     index, last, order = tensor.ivector(), tensor.ivector(), tensor.ivector()
 
