@@ -5,7 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from original.gru4rec import GRU4Rec
+from original.batches import Batch
+from original.settings import Settings
+from original.state import of_size
+from original.training import Trainer
 
 pytest.importorskip("jax")
 
@@ -25,12 +28,11 @@ N_ITEMS = 4999  # a size that nothing else in the graph has
     ids=lambda options: ", ".join(f"{name}={value}" for name, value in options.items()),
 )
 def test_no_item_tensor_is_copied(options):
-    gru = GRU4Rec(layers=[8], batch_size=4, n_sample=16, backend="jax", **options)
-    gru.build(N_ITEMS)
-    gru.support = np.ones(N_ITEMS)
+    state = of_size(Settings(layers=[8], batch_size=4, n_sample=16, backend="jax", **options), N_ITEMS)
+    trainer = Trainer(state.built.trainer.network, np.ones(N_ITEMS))
     X = np.arange(4, dtype=np.int32)
-    step, _ = gru._compiled_step()
-    inputs = gru._inputs(X, np.arange(20, dtype=np.int32), X > 2, gru._masks(4), X)
+    step = trainer.compiled_step()
+    inputs = trainer.inputs(Batch(X, np.arange(20, dtype=np.int32), X > 2, X), trainer.masks(4))
     step([inputs])
     copies = re.findall(rf"\[{N_ITEMS}(?:,\d+)?\]\S* copy\(", step.compiled_text([inputs]))
     assert not copies

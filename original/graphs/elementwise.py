@@ -1,14 +1,14 @@
 """Elementwise operations in C code that a compiler can vectorise.
 
-Aesara writes an elementwise operation on matrices of unknown size as a loop over strided elements, some thousand lines
-with all its cases, and one broadcast scalar is enough to keep it from the vector units. Here it is a short loop over
-the elements of a row, with what is constant along the row kept out of it; strided inputs take a plain loop. Where glibc
-has vector versions of exp and its kin, the compiler is told of them.
+The library writes an elementwise operation on matrices of unknown size as a loop over strided elements, some thousand
+lines with all its cases, and one broadcast scalar is enough to keep it from the vector units. Here it is a short loop
+over the elements of a row, with what is constant along the row kept out of it; strided inputs take a plain loop. Where
+glibc has vector versions of exp and its kin, the compiler is told of them.
 """
 
-from aesara.compile import optdb
-from aesara.graph.rewriting.basic import in2out, node_rewriter
-from aesara.tensor.elemwise import Elemwise
+from typing import Any
+
+from original.graphs.library import Apply, Elemwise, in2out, node_rewriter, optdb
 
 FLAT = "gru4rec_flat_elementwise"
 
@@ -29,24 +29,27 @@ __attribute__((simd("notinbranch"))) double log(double) noexcept;
 class FlatElemwise(Elemwise):
     """``Elemwise`` of one output of one or two dimensions, with other C code."""
 
-    def c_support_code(self, **kwargs):
+    def c_support_code(self, **kwargs: Any) -> str:
+        """See the library's COp."""
         return f"{_VECTOR_FUNCTIONS}\n{super().c_support_code(**kwargs)}"
 
-    def c_libraries(self, **kwargs):
+    def c_libraries(self, **kwargs: Any) -> list[str]:
+        """See the library's COp."""
         return ["mvec", "m"]
 
-    def c_code_cache_version_apply(self, node):
+    def c_code_cache_version_apply(self, node: Apply) -> tuple[Any, ...]:
+        """See the library's COp."""
         version = super().c_code_cache_version_apply(node)
         return (*version, 6) if version else version
 
-    def c_support_code_apply(self, node, nodename):
-        """The loops, in a function of their own: GCC leaves loops in Aesara's long ``run`` function alone."""
+    def c_support_code_apply(self, node: Apply, nodename: str) -> str:
+        """The loops, in a function of their own: GCC leaves loops in the library's long ``run`` function alone."""
         types = [i.type.dtype_specs()[1] for i in node.inputs]
         ctype = node.outputs[0].type.dtype_specs()[1]
         whole = [i.type.shape[-1] != 1 for i in node.inputs]
         numbers = range(len(types))
 
-        def lines(template, chosen=numbers):
+        def lines(template: str, chosen: Any = numbers) -> str:
             return "\n".join(template.format(i=i, type=types[i]) for i in chosen)
 
         columnwise = [i for i in numbers if whole[i]]
@@ -85,17 +88,18 @@ class FlatElemwise(Elemwise):
         }}
         """
 
-    def c_code(self, node, nodename, inames, onames, sub):
+    def c_code(self, node: Apply, nodename: str, inames: list[str], onames: list[str], sub: dict[str, str]) -> str:
+        """See the library's COp."""
         (out,), fail = onames, sub["fail"]
         ndim = node.outputs[0].ndim
         _, ctype, typenum = node.outputs[0].type.dtype_specs()
         types = [i.type.dtype_specs()[1] for i in node.inputs]
         numbers = range(len(inames))
 
-        def dim(name, axis):
+        def dim(name: str, axis: int) -> str:
             return f"PyArray_DIM({name}, {axis})" if axis >= 0 else "1"
 
-        def stride(name, axis):
+        def stride(name: str, axis: int) -> str:
             return f"PyArray_STRIDE({name}, {axis})" if axis >= 0 else "0"
 
         # An array of one dimension is a matrix of one row. An input's dimension of 1 is repeated.
@@ -149,7 +153,7 @@ class FlatElemwise(Elemwise):
 
 
 @node_rewriter([Elemwise])
-def _flatten(fgraph, node):
+def _flatten(fgraph: Any, node: Apply) -> Any:
     op = node.op
     if type(op) is not Elemwise or len(node.outputs) != 1 or node.outputs[0].ndim not in (1, 2):
         return False

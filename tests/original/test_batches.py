@@ -1,25 +1,21 @@
-"""Sessions, batches and negative samples against plain loops over the definitions."""
+"""Sessions and batches against plain loops over the definitions."""
 
 from bisect import bisect_left
-from itertools import accumulate
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from toys import KEYS, random_frame, sessions_of
+from toys import events_of, frame_of, random_frame
 
+from original.batches import parallel_batches
 from original.gru4rec import GRU4Rec
-from original.sampling import NegativeSampler
-from original.sessions import parallel_batches
+from original.sampling import cumulated
+from original.settings import Settings
 
 # (session, item, time) with few values of each: sessions of one event, repeats, and equal times everywhere.
 event_lists = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=60)
-
-
-def frame_of(events):
-    return pd.DataFrame(events, columns=KEYS)
 
 
 def plain_sessions(events):
@@ -51,7 +47,7 @@ def plain_batches(sessions, batch_size, n_sample):
 @given(event_lists)
 def test_events_by_session_and_time_as_they_stand_where_equal(events):
     """(session, time) pairs may be equal: such events keep the frame's order. So do sessions of one first timestamp."""
-    sessions, itemidmap = sessions_of(frame_of(events))
+    sessions, itemidmap = events_of(frame_of(events))
     expected = plain_sessions(events)
     assert list(itemidmap.index) == list(dict.fromkeys(item for _, item, _ in events))
     found = np.split(itemidmap.index.to_numpy()[sessions.items], sessions.offsets[1:-1])
@@ -64,22 +60,25 @@ def test_events_by_session_and_time_as_they_stand_where_equal(events):
 def test_many_equal_first_timestamps_leave_the_sessions_by_id():
     """NumPy's default sort is stable for a few values only."""
     events = [(session, item, session % 2) for session in range(500) for item in (1, 2)]
-    sessions, _ = sessions_of(frame_of(events))
+    sessions, _ = events_of(frame_of(events))
     assert sessions.by_time.tolist() == [*range(0, 500, 2), *range(1, 500, 2)]
-    one_session, itemidmap = sessions_of(frame_of([(1, item, item % 2) for item in range(500)]))
+    one_session, itemidmap = events_of(frame_of([(1, item, item % 2) for item in range(500)]))
     assert itemidmap.index[one_session.items].tolist() == [*range(0, 500, 2), *range(1, 500, 2)]
 
 
 @given(event_lists, st.data())
 def test_batches_follow_the_definition_to_the_last_event(events, data):
-    sessions, itemidmap = sessions_of(frame_of(events))
-    batch_size = data.draw(st.integers(1, len(sessions)))
+    sessions, itemidmap = events_of(frame_of(events))
     n_sample = data.draw(st.sampled_from([0, 3]))
+    assume(n_sample or len(sessions) > 1)
+    batch_size = data.draw(st.integers(1 if n_sample else 2, len(sessions)))
     order = np.array(data.draw(st.permutations(range(len(sessions)))))
     lists = [sessions.items[sessions.offsets[s] : sessions.offsets[s + 1]].tolist() for s in order]
     drawn = iter(range(1000))
 
-    found = list(parallel_batches(sessions, order, batch_size, n_sample, lambda: np.full(n_sample, next(drawn))))
+    settings = Settings(batch_size=batch_size, n_sample=n_sample)
+    draw = (lambda: np.full(n_sample, next(drawn))) if n_sample else None
+    found = list(parallel_batches(sessions, order, settings, draw))
     expected = list(plain_batches(lists, batch_size, n_sample))
 
     assert len(found) == len(expected)
@@ -88,8 +87,6 @@ def test_batches_follow_the_definition_to_the_last_event(events, data):
         assert batch.Y.tolist() == targets + [step] * n_sample
     if n_sample:
         assert sum(len(batch.X) for batch in found) == len(events) - len(sessions)
-    elif batch_size == 1:
-        assert not found
 
 
 @pytest.mark.parametrize("options, expected", [({}, "time"), ({"time_sort": False}, "id")])
@@ -129,60 +126,3 @@ def test_the_frame_of_the_caller_is_not_changed():
     before = data.copy()
     GRU4Rec(layers=[2], batch_size=4, n_sample=2).prepare(data, sample_store=10)
     pd.testing.assert_frame_equal(data, before)
-
-
-# Negative samples.
-
-
-def cumulated(support, alpha):
-    powers = list(accumulate(float(count) ** alpha for count in support))
-    return [power / powers[-1] for power in powers[:-1]] + [1.0]
-
-
-def plain_samples(support, alpha, n_sample, sample_store, seed):
-    """One row a step, for ever."""
-    stream = np.random.RandomState(seed)
-    rows = max(sample_store // n_sample, 1)
-    while True:
-        if alpha == 0:
-            drawn = stream.choice(len(support), size=n_sample * rows).tolist()
-        else:
-            cdf = cumulated(support, alpha)
-            drawn = [bisect_left(cdf, stream.rand()) for _ in range(n_sample * rows)]
-        for row in range(rows):
-            yield drawn[row * n_sample : (row + 1) * n_sample]
-
-
-@pytest.mark.parametrize("alpha", [0, 0.5, 1.0, -0.5])
-@pytest.mark.parametrize("sample_store", [0, 3, 7, 8, 20, 23])
-def test_samples_and_refills_of_the_store(alpha, sample_store):
-    support = np.array([3, 1, 7, 2, 2, 9])
-    sampler = NegativeSampler(support, alpha, 4, sample_store, np.random.RandomState(7))
-    expected = plain_samples(support, alpha, 4, sample_store, 7)
-    for step in range(17):
-        assert sampler().tolist() == next(expected), step
-
-
-def test_a_used_up_store_is_refilled_by_the_step_that_needs_it():
-    stream = np.random.RandomState(0)
-    sampler = NegativeSampler(np.ones(5), 0.5, 2, 6, stream)
-    full = stream.get_state()[2]
-    for _ in range(3):
-        sampler()
-    assert stream.get_state()[2] == full
-    sampler()
-    assert stream.get_state()[2] != full
-
-
-def test_without_a_store_every_step_draws_its_own():
-    stream = np.random.RandomState(0)
-    sampler = NegativeSampler(np.ones(5), 0.5, 2, 0, stream)
-    assert stream.get_state()[2] == np.random.RandomState(0).get_state()[2]
-    positions = [stream.get_state()[2] for _ in range(3) if sampler() is not None]
-    assert len(set(positions)) == 3
-
-
-def test_popular_items_are_drawn_by_their_support():
-    support = np.array([1, 10, 100])
-    draws = NegativeSampler(support, 1.0, 10_000, 0, np.random.RandomState(0))()
-    np.testing.assert_allclose(np.bincount(draws) / 10_000, support / 111, atol=0.01)

@@ -1,16 +1,15 @@
 """Reading and updating the used rows of an item tensor, without touching the others.
 
-Aesara's own ``inc_subtensor`` walks the elements one by one through NumPy's iterators, and copies the whole tensor in
-JAX mode unless a rewrite removes the copy. The two operations here move whole rows in C, in place, and say exactly what
-happens to a row that occurs several times.
+The library's own ``inc_subtensor`` walks the elements one by one through NumPy's iterators, and copies the whole tensor
+in JAX mode unless a rewrite removes the copy. The two operations here move whole rows in C, in place, and say exactly
+what happens to a row that occurs several times.
 """
 
-import aesara.tensor as at
-from aesara.compile import optdb
-from aesara.graph.basic import Apply
-from aesara.graph.op import Op
-from aesara.graph.rewriting.basic import in2out, node_rewriter
-from aesara.link.c.op import COp
+from typing import Any
+
+import numpy as np
+
+from original.graphs.library import Apply, COp, Op, Variable, in2out, node_rewriter, optdb, tensor
 
 
 class TakeRows(COp):
@@ -18,23 +17,28 @@ class TakeRows(COp):
 
     __props__ = ()
 
-    def make_node(self, x, index):
-        x, index = at.as_tensor_variable(x), at.as_tensor_variable(index)
+    def make_node(self, x: Any, index: Any) -> Apply:
+        """See the library's COp."""
+        x, index = tensor.as_tensor_variable(x), tensor.as_tensor_variable(index)
         if x.ndim != 2 or index.ndim != 1 or index.dtype != "int32":
             raise TypeError(f"TakeRows: x must be a matrix, index a vector of int32; got {x.type}, {index.type}")
-        return Apply(self, [x, index], [at.TensorType(x.dtype, shape=(index.type.shape[0], x.type.shape[1]))()])
+        return Apply(self, [x, index], [tensor.TensorType(x.dtype, shape=(index.type.shape[0], x.type.shape[1]))()])
 
-    def infer_shape(self, fgraph, node, shapes):
+    def infer_shape(self, fgraph: Any, node: Apply, shapes: list[Any]) -> list[Any]:
+        """See the library's COp."""
         return [(shapes[1][0], shapes[0][1])]
 
-    def perform(self, node, inputs, outputs):
+    def perform(self, node: Apply, inputs: list[Any], outputs: list[Any]) -> None:
+        """See the library's COp."""
         x, index = inputs
         outputs[0][0] = x[index]
 
-    def c_code_cache_version(self):
+    def c_code_cache_version(self) -> tuple[int, ...]:
+        """See the library's COp."""
         return (2,)
 
-    def c_code(self, node, name, inputs, outputs, sub):
+    def c_code(self, node: Apply, name: str, inputs: list[str], outputs: list[str], sub: dict[str, str]) -> str:
+        """See the library's COp."""
         (x, index), (out,), fail = inputs, outputs, sub["fail"]
         _, ctype, typenum = node.inputs[0].type.dtype_specs()
         return f"""
@@ -68,14 +72,16 @@ class _RowOp(COp):
     """``op(x, y, index)``: ``x`` (n, c) with row ``index[i]`` changed by ``y[i]``, for i = 0, 1, ... in this order."""
 
     __props__ = ("inplace",)
+    c_assign: str  # how C puts a row's new entries onto the old ones
 
-    def __init__(self, inplace=False):
+    def __init__(self, inplace: bool = False) -> None:
         self.inplace = inplace
         if inplace:
             self.destroy_map = {0: [0]}
 
-    def make_node(self, x, y, index):
-        x, y, index = at.as_tensor_variable(x), at.as_tensor_variable(y), at.as_tensor_variable(index)
+    def make_node(self, x: Any, y: Any, index: Any) -> Apply:
+        """See the library's COp."""
+        x, y, index = tensor.as_tensor_variable(x), tensor.as_tensor_variable(y), tensor.as_tensor_variable(index)
         if (x.ndim, y.ndim, index.ndim) != (2, 2, 1) or x.dtype != y.dtype or index.dtype != "int32":
             raise TypeError(
                 f"{self}: x and y must be matrices of one dtype, index a vector of int32; got "
@@ -83,19 +89,23 @@ class _RowOp(COp):
             )
         return Apply(self, [x, y, index], [x.type()])
 
-    def infer_shape(self, fgraph, node, shapes):
+    def infer_shape(self, fgraph: Any, node: Apply, shapes: list[Any]) -> list[Any]:
+        """See the library's COp."""
         return [shapes[0]]
 
-    def perform(self, node, inputs, outputs):
+    def perform(self, node: Apply, inputs: list[Any], outputs: list[Any]) -> None:
+        """See the library's COp."""
         x, y, index = inputs
         x = x if self.inplace else x.copy()
         self.apply_numpy(x, y, index)
         outputs[0][0] = x
 
-    def c_code_cache_version(self):
+    def c_code_cache_version(self) -> tuple[int, ...]:
+        """See the library's COp."""
         return (2,)
 
-    def c_code(self, node, name, inputs, outputs, sub):
+    def c_code(self, node: Apply, name: str, inputs: list[str], outputs: list[str], sub: dict[str, str]) -> str:
+        """See the library's COp."""
         (x, y, index), (out,) = inputs, outputs
         ctype, fail, assign = node.inputs[0].type.dtype_specs()[1], sub["fail"], self.c_assign
         obtain = (
@@ -143,7 +153,8 @@ class AddRows(_RowOp):
 
     c_assign = "+="
 
-    def apply_numpy(self, x, y, index):
+    def apply_numpy(self, x: np.ndarray, y: np.ndarray, index: np.ndarray) -> None:
+        """Change ``x``, in Python."""
         for i, row in enumerate(index):
             x[row] += y[i]
 
@@ -153,13 +164,14 @@ class SetRows(_RowOp):
 
     c_assign = "="
 
-    def apply_numpy(self, x, y, index):
+    def apply_numpy(self, x: np.ndarray, y: np.ndarray, index: np.ndarray) -> None:
+        """Change ``x``, in Python."""
         for i, row in enumerate(index):
             x[row] = y[i]
 
 
-class After(Op):
-    """``y``, but not before ``rows`` has been computed.
+class WaitFor(Op):
+    """``y``, but not before ``taken`` has been computed.
 
     XLA writes to a tensor in place only if every read of it is known to come first; a read and a write that do not
     depend on each other cost it a copy of the whole tensor.
@@ -168,15 +180,17 @@ class After(Op):
     __props__ = ()
     view_map = {0: [0]}
 
-    def make_node(self, y, rows):
-        return Apply(self, [y, rows], [y.type()])
+    def make_node(self, y: Variable, taken: Variable) -> Apply:
+        """See the library's Op."""
+        return Apply(self, [y, taken], [y.type()])
 
-    def perform(self, node, inputs, outputs):
+    def perform(self, node: Apply, inputs: list[Any], outputs: list[Any]) -> None:
+        """See the library's Op."""
         outputs[0][0] = inputs[0]
 
 
 @node_rewriter([AddRows, SetRows], inplace=True)
-def _row_op_inplace(fgraph, node):
+def _row_op_inplace(fgraph: Any, node: Apply) -> Any:
     if node.op.inplace:
         return False
     return [type(node.op)(inplace=True)(*node.inputs)]
@@ -185,34 +199,37 @@ def _row_op_inplace(fgraph, node):
 optdb.register("gru4rec_row_ops_inplace", in2out(_row_op_inplace), "fast_run", "inplace", position=70.0)
 
 
-class Used:
-    """The rows that a step uses: ``index`` (occurrences,) int32, a row may occur several times.
+class Occurrences:
+    """The rows of item tensors that a step uses, in order; a row may occur several times.
 
-    ``winner`` (occurrences,) int32 gives for each occurrence the position of its row's last one, ``real`` (occurrences,
-    1) is 0 for padding. A graph of fixed shape whose scatter may run in any order needs both: it pads with occurrences
-    of a row that is in use, and makes all occurrences of a row write the same value. Where the order is fixed and
-    nothing is padded both are None.
+    Args:
+        rows: (occurrences,) int32, the row of each occurrence.
+        last: (occurrences,) int32, for each occurrence the position of its row's last one.
+        real: (occurrences, 1), 0 for padding.
+
+    A graph of fixed shape whose scatter may run in any order needs ``last`` and ``real``: it pads with occurrences of a
+    row that is in use, and makes all occurrences of a row write the same value. Where the order is fixed and nothing is
+    padded both are None.
     """
 
-    def __init__(self, index, winner=None, real=None):
-        self.index, self.winner, self.real = index, winner, real
-        self._reads = {}
+    def __init__(self, rows: Variable, last: Variable | None = None, real: Variable | None = None) -> None:
+        self.rows, self.last, self.real = rows, last, real
+        self._taken: dict[Variable, Variable] = {}
 
-    def take(self, x):
+    def take(self, x: Variable) -> Variable:
         """Rows of ``x``, one an occurrence."""
-        if x not in self._reads:
-            self._reads[x] = TakeRows()(x, self.index)
-        return self._reads[x]
+        if x not in self._taken:
+            self._taken[x] = TakeRows()(x, self.rows)
+        return self._taken[x]
 
-    def _after_reading(self, x, y):
-        return After()(y, self._reads[x]) if self.winner is not None and x in self._reads else y
+    def _after_reading(self, x: Variable, y: Variable) -> Variable:
+        return WaitFor()(y, self._taken[x]) if self.last is not None and x in self._taken else y
 
-    def add(self, x, y):
-        """Add to rows; every occurrence counts."""
-        return AddRows()(x, self._after_reading(x, y if self.real is None else y * self.real), self.index)
+    def add(self, x: Variable, y: Variable) -> Variable:
+        """``x`` with ``y`` added to its rows; every occurrence counts."""
+        return AddRows()(x, self._after_reading(x, y if self.real is None else y * self.real), self.rows)
 
-    def assign(self, x, y):
-        """Set rows; the last occurrence of a row stays."""
-        return SetRows()(
-            x, self._after_reading(x, y if self.winner is None else TakeRows()(y, self.winner)), self.index
-        )
+    def assign(self, x: Variable, y: Variable) -> Variable:
+        """``x`` with its rows set to ``y``; the last occurrence of a row stays."""
+        values = y if self.last is None else TakeRows()(y, self.last)
+        return SetRows()(x, self._after_reading(x, values), self.rows)

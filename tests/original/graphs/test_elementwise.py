@@ -1,29 +1,29 @@
 """Elementwise operations in vectorisable C against NumPy, for the ways in which arrays lie in memory."""
 
-import aesara
-import aesara.tensor as at
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from original import backend
-from original.elementwise import FlatElemwise
+from original.graphs.c_backend import c_mode
+from original.graphs.elementwise import FlatElemwise
+from original.graphs.library import function as compile_graph
+from original.graphs.library import tensor
 
 TOLERANCE = {"float32": 2e-6, "float64": 2e-14}
 
 
 def compiled(dtype):
     """x of any strides, with a row, a column and a single number, each repeated as NumPy repeats them; and a vector."""
-    x, y = (at.matrix(name, dtype=dtype) for name in "xy")
-    row, column = at.row("row", dtype=dtype), at.col("column", dtype=dtype)
-    one, vector = at.TensorType(dtype, shape=(1, 1))("one"), at.vector("vector", dtype=dtype)
+    x, y = (tensor.matrix(name, dtype=dtype) for name in "xy")
+    row, column = tensor.row("row", dtype=dtype), tensor.col("column", dtype=dtype)
+    one, vector = tensor.TensorType(dtype, shape=(1, 1))("one"), tensor.vector("vector", dtype=dtype)
     outputs = [
-        at.switch(x >= 0, x, at.exp(x) - 1) * row + at.log(column) * y - one,
-        at.sigmoid(x) / (1 + at.square(y)),
-        at.tanh(vector) * vector,
+        tensor.switch(x >= 0, x, tensor.exp(x) - 1) * row + tensor.log(column) * y - one,
+        tensor.sigmoid(x) / (1 + tensor.square(y)),
+        tensor.tanh(vector) * vector,
     ]
-    function = aesara.function([x, y, row, column, one, vector], outputs, mode=backend.c_mode())
+    function = compile_graph([x, y, row, column, one, vector], outputs, mode=c_mode())
     assert any(isinstance(node.op, FlatElemwise) for node in function.maker.fgraph.toposort())
     return function
 

@@ -2,8 +2,6 @@
 
 import importlib.util
 
-import aesara
-import aesara.tensor as at
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,10 +9,14 @@ from hypothesis import strategies as st
 from recordings import epoch_steps, relative_error
 from toys import random_frame
 
-from original import backend
+from original.graphs.c_backend import c_mode
+from original.graphs.library import In, tensor
+from original.graphs.library import function as compile_graph
+from original.graphs.padding import Padding
+from original.graphs.rows import AddRows, Occurrences, SetRows, TakeRows
 from original.gru4rec import GRU4Rec
-from original.padding import Padding
-from original.rows import AddRows, SetRows, TakeRows, Used
+from original.settings import Settings
+from original.state import prepared
 
 NO_JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is an optional extra")
 OPS = [AddRows, SetRows]
@@ -32,15 +34,15 @@ def plain(op, x, y, index):
 @pytest.fixture(scope="module", params=["c", "python"])
 def compiled(request, uncompiled):
     """function(op, dtype, inplace, strided): (x, y, index) -> x with its rows changed; compiled once."""
-    mode, functions = backend.c_mode() if request.param == "c" else uncompiled, {}
+    mode, functions = c_mode() if request.param == "c" else uncompiled, {}
 
     def function(op, dtype="float64", inplace=False, strided=False):
         key = op, dtype, inplace, strided
         if key not in functions:
-            x, y, index = at.matrix("x", dtype=dtype), at.matrix("y", dtype=dtype), at.ivector("index")
+            x, y, index = tensor.matrix("x", dtype=dtype), tensor.matrix("y", dtype=dtype), tensor.ivector("index")
             arguments = (x.T, y.T, index[::2]) if strided else (x, y, index)
-            inputs = [aesara.In(x, mutable=inplace), y, index]
-            functions[key] = aesara.function(inputs, op(inplace=inplace)(*arguments), mode=mode, accept_inplace=True)
+            inputs = [In(x, mutable=inplace), y, index]
+            functions[key] = compile_graph(inputs, op(inplace=inplace)(*arguments), mode=mode, accept_inplace=True)
             if request.param == "c" and not strided:
                 (node,) = functions[key].maker.fgraph.toposort()
                 assert node.op.inplace == inplace
@@ -86,8 +88,8 @@ def test_strided_arrays(compiled, op, inplace, sizes):
 
 
 def test_rows_are_taken_from_arrays_of_any_strides():
-    x, index = at.dmatrix(), at.ivector()
-    function = aesara.function([x, index], [TakeRows()(x, index), TakeRows()(x.T, index[::2])], mode=backend.c_mode())
+    x, index = tensor.dmatrix(), tensor.ivector()
+    function = compile_graph([x, index], [TakeRows()(x, index), TakeRows()(x.T, index[::2])], mode=c_mode())
     random = np.random.RandomState(0)
     for rows, columns, uses in ((5, 3, 8), (1, 1, 1), (4, 4, 0), (5, 3, 2)):
         values, places = random.randn(rows, columns), random.randint(min(rows, columns), size=uses).astype(np.int32)
@@ -102,7 +104,7 @@ def test_rows_are_taken_from_arrays_of_any_strides():
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("row", [-1, 4, 2**31 - 1])
 def test_a_row_out_of_bounds_is_an_error(op, row):
-    function = aesara.function(list(inputs := _symbols()), op()(*inputs), mode=backend.c_mode())
+    function = compile_graph(list(inputs := _symbols()), op()(*inputs), mode=c_mode())
     with pytest.raises(IndexError, match=rf"{op.__name__}: row {row} of 4"):
         function(np.zeros((4, 2)), np.zeros((2, 2)), np.array([0, row], np.int32))
 
@@ -110,23 +112,23 @@ def test_a_row_out_of_bounds_is_an_error(op, row):
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("shape", [(1, 2), (3, 2), (2, 1), (2, 3)])
 def test_rows_of_another_number_or_width_are_an_error(op, shape):
-    function = aesara.function(list(inputs := _symbols()), op()(*inputs), mode=backend.c_mode())
+    function = compile_graph(list(inputs := _symbols()), op()(*inputs), mode=c_mode())
     said = f"{op.__name__}: {shape[0]} rows of {shape[1]} columns for 2 indices of rows of 2"
     with pytest.raises(ValueError, match=said):
         function(np.zeros((4, 2)), np.zeros(shape), np.zeros(2, np.int32))
 
 
 def _symbols():
-    return at.dmatrix("x"), at.dmatrix("y"), at.ivector("index")
+    return tensor.dmatrix("x"), tensor.dmatrix("y"), tensor.ivector("index")
 
 
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize(
     "x, y, index",
     [
-        (at.dmatrix, at.fmatrix, at.ivector),
-        (at.dmatrix, at.dmatrix, at.lvector),
-        (at.dvector, at.dmatrix, at.ivector),
+        (tensor.dmatrix, tensor.fmatrix, tensor.ivector),
+        (tensor.dmatrix, tensor.dmatrix, tensor.lvector),
+        (tensor.dvector, tensor.dmatrix, tensor.ivector),
     ],
 )
 def test_other_types_are_an_error_when_the_graph_is_made(op, x, y, index):
@@ -137,29 +139,19 @@ def test_other_types_are_an_error_when_the_graph_is_made(op, x, y, index):
 # Padding.
 
 
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.data())
-def test_winner_is_the_last_real_occurrence(index, data):
-    real = data.draw(st.lists(st.booleans(), min_size=len(index), max_size=len(index)))
-    real[0] = True
-    index = np.where(real, index, index[0]).astype(np.int32)
-    winner = Padding(4, 5, "float64").winner(index, np.array(real))
-    for row, position in zip(index, winner):
-        assert position == max(i for i in range(len(index)) if index[i] == row and real[i])
-
-
 @pytest.fixture(scope="module")
 def scatter(uncompiled):
-    """Used.add and Used.assign on the occurrences in a given order: (x, y, index, winner, real, order) -> x."""
-    x, y, real = at.dmatrices(3)
-    index, winner, order = at.ivector(), at.ivector(), at.ivector()
+    """``add`` and ``assign`` on the occurrences in a given order: (x, y, index, last, real, order) -> x."""
+    x, y, real = tensor.dmatrices(3)
+    index, last, order = tensor.ivector(), tensor.ivector(), tensor.ivector()
 
     def function(changed):
         op, (_, values, _) = changed.owner.op, changed.owner.inputs
-        inputs = [x, y, index, winner, real, order]
-        return aesara.function(inputs, op(x, values[order], index[order]), mode=uncompiled, on_unused_input="ignore")
+        inputs = [x, y, index, last, real, order]
+        return compile_graph(inputs, op(x, values[order], index[order]), mode=uncompiled, on_unused_input="ignore")
 
-    used = Used(index, winner, real)
-    return function(used.add(x, y)), function(used.assign(x, y))
+    occurrences = Occurrences(index, last, real)
+    return function(occurrences.add(x, y)), function(occurrences.assign(x, y))
 
 
 @given(sizes=arrays, missing=st.integers(0, 4), random=st.randoms())
@@ -169,11 +161,11 @@ def test_padded_rows_in_any_order_are_the_plain_rows(scatter, sizes, missing, ra
     x, y, index = drawn(rows, columns, index or [0])
     padded = np.r_[index, np.full(missing, index[0], np.int32)]
     real = np.arange(len(padded)) < len(index)
-    winner = Padding(4, rows, "float64").winner(padded, real)
+    last = Padding(4, rows, "float64").last(padded, real)
     y_padded = np.vstack([y, np.full((missing, columns), 7.0)])
     order = list(range(len(padded)))
     random.shuffle(order)
-    arguments = x, y_padded, padded, winner, real[:, None].astype(float), np.array(order, np.int32)
+    arguments = x, y_padded, padded, last, real[:, None].astype(float), np.array(order, np.int32)
     added, assigned = (function(*arguments) for function in scatter)
     np.testing.assert_allclose(added, plain(AddRows, x, y, index), rtol=1e-13, atol=1e-13)
     np.testing.assert_array_equal(assigned, plain(SetRows, x, y, index))
@@ -206,20 +198,20 @@ OPTIONS = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_item_tensors_are_updated_in_place(python_mode, name):
     """A step writes into the arrays that are there: none of a row an item is copied or made anew."""
-    gru = GRU4Rec(**SMALL | OPTIONS[name], momentum=0.2)
-    gru.prepare(random_frame(), sample_store=0)
-    (batch, *_), *_ = epoch_steps(gru)
-    every = gru._network.weights | gru._network.optimizer_state
-    variables = {name: variable for name, variable in every.items() if len(variable.get_value()) == gru.n_items}
+    state = prepared(Settings(**SMALL | OPTIONS[name], momentum=0.2), random_frame(), sample_store=0)
+    trainer, network = state.built.trainer, state.built.trainer.network
+    batches = state.epochs().epoch()
+    trainer.step(*next(batches)[:3])
+    every = network.weights | network.optimizer_state
+    variables = {name: variable for name, variable in every.items() if len(variable.get_value()) == network.n_items}
     before = {name: (v.get_value(borrow=True).ctypes.data, v.get_value()) for name, v in variables.items()}
     assert len(before) >= 4
-    gru.set_hidden([np.zeros((len(batch.X), L)) for L in gru.layers])
-    gru.train_step(*batch[:3])
+    trainer.step(*next(batches)[:3])
     for name, (address, value) in before.items():
         now = variables[name].get_value(borrow=True)
         assert now.ctypes.data == address, f"{name} was copied"
         assert (now != value).any(), f"{name} was not updated"
-    function = gru._steps[False][0].function
+    function = trainer.compiled_step().function
     row_ops = [node.op for node in function.maker.fgraph.toposort() if isinstance(node.op, (AddRows, SetRows))]
     assert row_ops and all(op.inplace for op in row_ops)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from original import backend
+from original.graphs import backends
+from original.graphs.environment import find_openblas
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def python(code, *options, **environment):
@@ -26,7 +27,7 @@ def python(code, *options, **environment):
 SHOW = """
 import os, sys
 import original.gru4rec
-from original import backend
+from original.graphs import library as backend
 import aesara
 print(aesara.config.floatX)
 for shown in (aesara.config.blas__ldflags, backend.BLAS, os.environ.get("AESARA_FLAGS")):
@@ -41,7 +42,7 @@ def test_import_is_quiet_and_links_a_blas():
     floatX, flags, name, environment, modules = python(SHOW + others, *strict)
     assert floatX == "float64"
     assert modules == "[]"
-    if backend._find_openblas()[1]:
+    if find_openblas()[1]:
         assert "openblas" in flags and "OpenBLAS" in name
     # What was set for the import is not left to child processes.
     assert environment in ("None", "''")
@@ -73,20 +74,60 @@ def test_flags_of_the_user_are_left_alone(tmp_path):
 def test_other_flags_of_the_user_still_get_a_blas():
     floatX, flags, name, environment = python(SHOW, AESARA_FLAGS="floatX=float32")
     assert (floatX, environment) == ("float32", "'floatX=float32'")
-    assert ("openblas" in flags) == bool(backend._find_openblas()[1])
+    assert ("openblas" in flags) == bool(find_openblas()[1])
 
 
 def test_one_line_says_what_was_chosen(caplog):
     caplog.set_level("INFO")
-    made = backend.make("c", "float64")
-    assert [record.message for record in caplog.records if record.name == "original.backend"] == [made.description]
+    made = backends.make("c", "float64")
+    assert [record.message for record in caplog.records if record.name == "original.graphs.backends"] == [
+        made.description
+    ]
     assert "C on the CPU, float64" in made.description
-    assert ("OpenBLAS" if backend._find_openblas()[1] else "BLAS") in made.description
+    assert ("OpenBLAS" if find_openblas()[1] else "BLAS") in made.description
 
 
 def test_jax_says_its_device(caplog):
     jax = pytest.importorskip("jax")
     caplog.set_level("INFO")
-    made = backend.make("jax", "float32", "cpu")
-    assert [record.message for record in caplog.records if record.name == "original.backend"] == [made.description]
+    made = backends.make("jax", "float32", "cpu")
+    assert [record.message for record in caplog.records if record.name == "original.graphs.backends"] == [
+        made.description
+    ]
     assert f"JAX {jax.__version__} on cpu" in made.description and "float32" in made.description
+
+
+def test_a_home_that_cannot_be_written_gives_a_temporary_folder(tmp_path):
+    """It is said in the log, C code compiles there, and nothing of it stays behind."""
+    home = tmp_path / "home"
+    home.write_text("a file")
+    code = """
+import logging
+logging.basicConfig(format="%(message)s", level="WARNING", stream=__import__("sys").stdout)
+import original.gru4rec
+from original.graphs.library import config, function, tensor
+from original.graphs.c_backend import c_mode
+x = tensor.dvector()
+print(config.base_compiledir)
+print(function([x], x * 3, mode=c_mode())([2.0]))
+"""
+    said, folder, result = python(code, HOME=str(home))
+    assert f"{home / '.aesara'} cannot be written" in said and folder in said
+    assert result == "[6.]" and not Path(folder).exists()
+
+
+WITHOUT_COMPILER = """
+import logging
+logging.basicConfig(format="%(levelname)s %(message)s", level="WARNING", stream=__import__("sys").stdout)
+from original.gru4rec import GRU4Rec
+model = GRU4Rec(layers=[2], batch_size=2, n_sample=2)
+model.build(3)
+print(model.computed_on)
+"""
+
+
+def test_without_a_compiler_it_is_said():
+    """C mode then runs in Python: the log warns, and the model says what computes it."""
+    warning, computed_on = python(WITHOUT_COMPILER, AESARA_FLAGS="cxx=")[-2:]
+    assert computed_on.endswith("Python, no C++ compiler: thousands of times slower; backend='jax' is the way out")
+    assert warning == f"WARNING {computed_on}"
