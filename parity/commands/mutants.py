@@ -1,16 +1,18 @@
 """``python -m parity mutants``: small changes of the engines' mathematics, and which check is the first to see each."""
 
 import argparse
+import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from rich.progress import Progress
 
 from parity import tables
 from parity.commands import common
-from parity.mutants import book, processes, sample, sources, trial, tree
+from parity.mutants import book, processes, recorded, sample, sources, trial, tree
 from parity.mutants.book import Book, Entry
+from parity.mutants.trial import Case, Clean, Outcome
 from parity.recordings import manifest
 from parity.recordings.reading import find
 
@@ -35,7 +37,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the sample (default: %(default)s)")
     parser.add_argument(
-        "--configs", type=int, default=8, help="of the matrix, for what golden did not catch (default: %(default)s)"
+        "--configs", type=int, default=8, help="of the matrix, for what golden did not catch, besides the settings of the self-test; 0: neither (default: %(default)s)"
     )
     parser.add_argument(
         "--seconds", type=common.positive, default=120, help="of CPU for a recording (default: %(default)s)"
@@ -59,20 +61,27 @@ def execute(options: argparse.Namespace) -> int:
         "seed": options.seed,
         "sample": options.sample,
         "recordings": [path.stem for path in paths],
-        "configs": options.configs,
         "sources": {name: sources.fingerprint(name) for name in names},
     }
     found = Book(about)
     if options.out.exists():
         found = Book.read(options.out)
         found.check_goes_on(options.out, about)
+    if options.retry:
+        found.entries = [Entry(e.engine, e.mutant) if e.survived else e for e in found.entries]
+    golden = [Case("golden", path.stem, path) for path in paths]
     with processes.prepared([*names, *map(_reference_of, names)]), Progress(console=console, transient=True) as progress:
+        run = _Run(found, options, progress)
         for name in names:
-            _baseline(found, name, paths, options, progress)
+            if name not in found.baselines:
+                found.baselines[name] = [clean._asdict() for clean in run.unfaulted(name, golden)]
         if not found.entries:
-            found.entries = [Entry(name, mutant) for name in names for mutant in _sampled(found, name, options, len(names))]
+            found.entries = [Entry(name, mutant) for name in names for mutant in run.sampled(name, len(names))]
         found.write(options.out)
-        _try_all(found, paths, options, progress)
+        for name in names:
+            run.try_all(name, "golden", golden, [Clean(**each) for each in found.baselines[name]])
+        for name in names if options.configs else ():
+            run.try_survivors(name)
     for table in _tables(found, known):
         console.print(table)
     print(_summary(found, known, options.out), flush=True)
@@ -80,67 +89,78 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _reference_of(engine: str) -> str:
-    """The engine that the matrix compares a mutant of ``engine`` with: the other of the pair, unfaulted."""
+    """The engine that is recorded for those that golden does not tell: the other of the pair, unfaulted."""
     return "keras" if engine.startswith("original") else "original-jax"
 
 
-def _baseline(found: Book, name: str, paths: list[Path], options: argparse.Namespace, progress: Progress) -> None:
-    """The unfaulted engine on every recording. Raises RuntimeError where it fails one: nothing could be said then."""
-    if name in found.baselines:
-        return
-    bar = progress.add_task(f"{name} without a mutant", total=len(paths))
-    tasks, cleans = [(name, path, options.seconds) for path in paths], []
-    for done in processes.run_each(trial.clean, tasks, options.jobs, SILENCE * options.seconds):
-        if isinstance(done.result, trial.Outcome) or done.result.failed:
-            why = done.result.where if isinstance(done.result, trial.Outcome) else done.result.failed
-            raise RuntimeError(f"{name} without a mutant fails {paths[done.at].stem}: {why}")
-        cleans.append(done.result)
-        progress.advance(bar)
-    cleans = [clean for clean in cleans if "held" in clean.verdicts.values()]
-    found.baselines[name] = [clean._asdict() for clean in sorted(cleans)]
+class _Run:
+    """The trials of a command. What they find goes into ``found``, which is written after each."""
 
+    def __init__(self, found: Book, options: argparse.Namespace, progress: Progress):
+        self.found, self.options, self.progress = found, options, progress
 
-def _cleans(found: Book, name: str) -> list[trial.Clean]:
-    return sample.order([trial.Clean(**each) for each in found.baselines[name]])
+    def _each(self, title: str, job: Callable, tasks: list[tuple]) -> Iterator[processes.Done]:
+        bar = self.progress.add_task(title, total=len(tasks))
+        for done in processes.run_each(job, tasks, self.options.jobs, SILENCE * self.options.seconds):
+            yield done
+            self.progress.advance(bar)
 
+    def unfaulted(self, name: str, cases: list[Case]) -> list[Clean]:
+        """The unfaulted engine in every case that it covers, the most telling first.
 
-def _sampled(found: Book, name: str, options: argparse.Namespace, engines: int) -> list[tree.Mutant]:
-    imported = {module for clean in _cleans(found, name) for module in clean.imported}
-    modules = sources.mathematics_of(name, imported)
-    every = [mutant for module in modules for mutant in tree.mutants_of(module.name, module.source)]
-    return sample.sampled(every, -(-options.sample // engines), options.seed)
+        Raises RuntimeError where it fails one: nothing could be said of its mutants then.
+        """
+        tasks, cleans = [(name, case, self.options.seconds) for case in cases], []
+        for done in self._each(f"{name} without a mutant", trial.clean, tasks):
+            died = isinstance(done.result, Outcome)
+            if died or done.result.failed:
+                why = done.result.where if died else done.result.failed
+                raise RuntimeError(f"{name} without a mutant fails {cases[done.at].name}: {why}")
+            cleans.append(done.result)
+        return sample.order(sorted(clean for clean in cleans if "held" in clean.verdicts.values()))
 
+    def sampled(self, name: str, engines: int) -> list[tree.Mutant]:
+        """This engine's part of the sample."""
+        imported = {module for each in self.found.baselines[name] for module in each["imported"]}
+        modules = sources.mathematics_of(name, imported)
+        every = [mutant for module in modules for mutant in tree.mutants_of(module.name, module.source)]
+        return sample.sampled(every, -(-self.options.sample // engines), self.options.seed)
 
-def _try_all(found: Book, paths: list[Path], options: argparse.Namespace, progress: Progress) -> None:
-    """Every mutant without an outcome; the file is written after each."""
-    left = [
-        at for at, each in enumerate(found.entries) if each.outcome is None or (options.retry and each.survived)
-    ]
-    bar = progress.add_task("mutants", total=len(left))
-    tasks = list(_tasks(found, left, paths, options))
-    for done in processes.run_each(trial.try_mutant, tasks, options.jobs, SILENCE * options.seconds):
-        at = left[done.at]
-        found.entries[at] = Entry(found.entries[at].engine, found.entries[at].mutant, done.result)
-        found.write(options.out)
-        progress.advance(bar)
+    def try_all(self, name: str, stage: str, cases: list[Case], cleans: list[Clean]) -> None:
+        """Every mutant of an engine that has not been through this stage."""
+        entries = self.found.entries
+        left = [at for at, each in enumerate(entries) if each.engine == name and each.waits_for(stage)]
+        text = {module.name: module.source for module in sources.modules_of(name)}
+        by_name, verdicts = {case.name: case for case in cases}, {clean.name: clean.verdicts for clean in cleans}
+        tasks = []
+        for at in left:
+            mutant = entries[at].mutant
+            through = [(by_name[case], verdicts[case]) for case in sample.reaching(mutant, cleans)]
+            tasks.append((name, mutant, text[mutant.module], through, stage, self.options.seconds))
+        for done in self._each(f"{name}, {stage}", trial.try_mutant, tasks):
+            entries[left[done.at]] = entries[left[done.at]].after(done.result)
+            self.found.write(self.options.out)
 
-
-def _tasks(found: Book, left: list[int], paths: list[Path], options: argparse.Namespace) -> Iterator[tuple]:
-    names = dict.fromkeys(found.entries[at].engine for at in left)
-    ordered = {name: _cleans(found, name) for name in names}
-    text = {module.name: module.source for name in names for module in sources.modules_of(name)}
-    by_name, configs = {path.stem: path for path in paths}, sample.few_configs(options.configs)
-    for at in left:
-        name, mutant = found.entries[at].engine, found.entries[at].mutant
-        recordings = sample.reaching(mutant, ordered[name], by_name)
-        verdicts = {clean.recording: clean.verdicts for clean in ordered[name]}
-        plan = trial.Plan(recordings, verdicts, configs, _reference_of(name), options.seconds)
-        yield name, mutant, text[mutant.module], plan
+    def try_survivors(self, name: str) -> None:
+        """Those that golden did not catch, in settings in which the other engine was recorded."""
+        if not any(each.engine == name and each.waits_for("matrix") for each in self.found.entries):
+            return
+        settings, seconds = recorded.settings_of(self.options.configs), self.options.seconds
+        with tempfile.TemporaryDirectory(prefix="parity-mutants-") as folder:
+            paths = [Path(folder) / f"{number}.pickle" for number in range(len(settings))]
+            reference = _reference_of(name)
+            tasks = [(reference, which, path, seconds) for which, path in zip(settings, paths)]
+            for done in self._each(f"{reference}, recorded for {name}", trial.record, tasks):
+                if isinstance(done.result, Outcome):
+                    raise RuntimeError(f"{reference} cannot be recorded: {done.result.where}")
+            there = [(which, path) for which, path in zip(settings, paths) if path.exists()]
+            cases = [Case("matrix", recorded.words(which), path) for which, path in there]
+            self.try_all(name, "matrix", cases, self.unfaulted(name, cases))
 
 
 # ---- what is printed
 
-_COLUMNS = ("mutants", "golden", "matrix, run", "equivalent", "survived", "golden's share")
+_COLUMNS = ("mutants", "golden", "matrix", "equivalent", "survived", "golden's share")
 
 
 def _tables(found: Book, known: dict) -> Iterator[Any]:
@@ -184,7 +204,7 @@ def _share(entries: list[Entry], known: dict) -> str:
 
 def _by_check(found: Book) -> Any:
     """Which check was the first past its bound, and what else ended a mutant."""
-    made = tables.table("The first to see it", "check", "golden", "matrix, run", right=("golden", "matrix, run"))
+    made = tables.table("The first to see it", "check", "golden", "matrix", right=("golden", "matrix"))
     caught = [e for e in found.entries if e.outcome and e.outcome.result == "caught"]
     labels = Counter((_first(each), each.by_golden) for each in caught)
     for label in sorted({label for label, _ in labels}, key=lambda label: -labels[label, True] - labels[label, False]):
@@ -211,7 +231,7 @@ def _fate(each: Entry, known: dict) -> str:
     if out.result == "not in force":  # type: ignore[union-attr]
         return "its module was not imported"
     reason = known.get(each.mutant.key[:4])
-    reached = f"survived {out.ran} recordings" if out.ran else "survived; no recording comes past it"  # type: ignore[union-attr]
+    reached = f"survived {out.ran} cases" if out.ran else "survived: nothing comes past it"  # type: ignore[union-attr]
     return f"equivalent: {reason}" if reason else reached
 
 
@@ -237,7 +257,7 @@ def _summary(found: Book, known: dict, out: Path) -> str:
     met = "" if rate is None else f", {100 * rate:.1f} % of those that are not equivalent ({100 * WANTED:.0f} % wanted)"
     parts = [
         f"mutants: {engines}: {len(tried)} tried, {golden} caught by golden alone{met}",
-        f"{caught - golden} by matrix or run",
+        f"{caught - golden} by matrix",
         f"{survived - len(left)} equivalent, {len(left)} survived unexplained",
         f"{seconds:,.0f} s of CPU",
     ]

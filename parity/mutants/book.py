@@ -1,12 +1,12 @@
 """What was found so far, in a file, so that a command that was stopped goes on; and the mutants known as equivalent."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterable
 
 from parity.files import written_whole
-from parity.mutants.trial import Outcome
+from parity.mutants.trial import STAGES, Outcome
 from parity.mutants.tree import Mutant
 
 EQUIVALENT = Path(__file__).with_name("equivalent.json")
@@ -24,6 +24,19 @@ class Entry:
     @property
     def survived(self) -> bool:
         return self.outcome is not None and self.outcome.result == "survived"
+
+    def waits_for(self, stage: str) -> bool:
+        """Whether it is to be put through ``stage`` next."""
+        if self.outcome is None:
+            return stage == STAGES[0]
+        return self.survived and STAGES.index(stage) == STAGES.index(self.outcome.stage) + 1
+
+    def after(self, outcome: Outcome) -> "Entry":
+        """With what a further stage gave; seconds and cases of all stages are added up."""
+        if self.outcome is not None:
+            spent, ran = round(self.outcome.seconds + outcome.seconds, 2), self.outcome.ran + outcome.ran
+            outcome = replace(outcome, seconds=spent, ran=ran)
+        return replace(self, outcome=outcome)
 
     @property
     def by_golden(self) -> bool:

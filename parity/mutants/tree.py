@@ -169,6 +169,8 @@ def _is_talk(statement: ast.stmt) -> bool:
         return True
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant) or called(statement.value) in _TALK
+    if isinstance(statement, ast.Assign):
+        return isinstance(statement.value, ast.JoinedStr) or isinstance(getattr(statement.value, "value", None), str)
     return isinstance(statement, ast.If) and ast.unparse(statement.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
 
 
