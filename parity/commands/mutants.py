@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from parity import tables
 from parity.commands import common
-from parity.mutants import book, processes, recorded, sample, sources, trial, tree
+from parity.mutants import book, processes, recorded, sample, sources, tree, trial
 from parity.mutants.book import Book, Entry
 from parity.mutants.trial import Case, Clean, Outcome
 from parity.recordings import manifest
@@ -37,7 +37,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the sample (default: %(default)s)")
     parser.add_argument(
-        "--configs", type=int, default=8, help="of the matrix, for what golden did not catch, besides the settings of the self-test; 0: neither (default: %(default)s)"
+        "--configs",
+        type=int,
+        default=8,
+        help="of the matrix, for what golden did not catch, besides the self-test's settings; 0: neither "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--seconds", type=common.positive, default=120, help="of CPU for a recording (default: %(default)s)"
@@ -70,7 +74,8 @@ def execute(options: argparse.Namespace) -> int:
     if options.retry:
         found.entries = [Entry(e.engine, e.mutant) if e.survived else e for e in found.entries]
     golden = [Case("golden", path.stem, path) for path in paths]
-    with processes.prepared([*names, *map(_reference_of, names)]), Progress(console=console, transient=True) as progress:
+    every = [*names, *map(_reference_of, names)]
+    with processes.prepared(every), Progress(console=console, transient=True) as progress:
         run = _Run(found, options, progress)
         for name in names:
             if name not in found.baselines:
@@ -185,7 +190,7 @@ def _row(entries: list[Entry], known: dict) -> list[str]:
     golden = sum(each.by_golden for each in tried)
     survived = [each for each in tried if each.survived]
     open_ones = len(book.unexplained(tried, known))
-    later = sum(each.outcome.result == "caught" for each in tried) - golden  # type: ignore[union-attr]
+    later = sum(each.outcome.result == "caught" for each in tried) - golden
     counts = len(tried), golden, later, len(survived) - open_ones, open_ones
     return [*map(str, counts), _share(entries, known)]
 
@@ -215,23 +220,23 @@ def _by_check(found: Book) -> Any:
 def _first(each: Entry) -> str:
     out = each.outcome
     return {
-        "bound": out.check,  # type: ignore[union-attr]
+        "bound": out.check,
         "error": "the engine raised an error",
         "not covered": "no longer covered",
         "time": "its time ran out",
         "memory": "its memory ran out",
         "crash": "its process died",
-    }[out.by]  # type: ignore[union-attr]
+    }[out.by]
 
 
 def _fate(each: Entry, known: dict) -> str:
     out = each.outcome
-    if out.result == "caught":  # type: ignore[union-attr]
-        return f"{out.stage}: {_first(each)}: {out.where} ({out.within})"  # type: ignore[union-attr]
-    if out.result == "not in force":  # type: ignore[union-attr]
+    if out.result == "caught":
+        return f"{out.stage}: {_first(each)}: {out.where} ({out.within})"
+    if out.result == "not in force":
         return "its module was not imported"
     reason = known.get(each.mutant.key[:4])
-    reached = f"survived {out.ran} cases" if out.ran else "survived: nothing comes past it"  # type: ignore[union-attr]
+    reached = f"survived {out.ran} cases" if out.ran else "survived: nothing comes past it"
     return f"equivalent: {reason}" if reason else reached
 
 
@@ -249,10 +254,10 @@ def difference(mutant: tree.Mutant, around: int = 30) -> str:
 def _summary(found: Book, known: dict, out: Path) -> str:
     tried = [each for each in found.entries if each.outcome]
     engines = ", ".join(dict.fromkeys(each.engine for each in found.entries))
-    golden, caught = sum(e.by_golden for e in tried), sum(e.outcome.result == "caught" for e in tried)  # type: ignore[union-attr]
+    golden, caught = sum(e.by_golden for e in tried), sum(e.outcome.result == "caught" for e in tried)
     left, survived = book.unexplained(tried, known), sum(each.survived for each in tried)
     stale = sum(each.mutant.key[:4] in known for each in tried if not each.survived)
-    seconds = sum(each.outcome.seconds for each in tried)  # type: ignore[union-attr]
+    seconds = sum(each.outcome.seconds for each in tried)
     rate = share(tried, known)
     met = "" if rate is None else f", {100 * rate:.1f} % of those that are not equivalent ({100 * WANTED:.0f} % wanted)"
     parts = [

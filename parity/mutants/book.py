@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Iterable
 
 from parity.files import written_whole
-from parity.mutants.trial import STAGES, Outcome
 from parity.mutants.tree import Mutant
+from parity.mutants.trial import STAGES, Outcome
 
 EQUIVALENT = Path(__file__).with_name("equivalent.json")
 FORMAT = 1
@@ -41,7 +41,8 @@ class Entry:
     @property
     def by_golden(self) -> bool:
         """Caught before anything but recordings was asked."""
-        return self.outcome is not None and self.outcome.result == "caught" and self.outcome.stage in ("import", "golden")
+        out = self.outcome
+        return out is not None and out.result == "caught" and out.stage in ("import", "golden")
 
 
 @dataclass

@@ -22,8 +22,8 @@ _OTHER_FLAGS = ("strict", "copy", "borrow", "deep", "inplace", "ignore_index")  
 _NOT_SWAPPED = (
     "isinstance", "issubclass", "getattr", "hasattr", "setattr", "zip", "print",
     # whose order says nothing
-    "equal", "not_equal", "eq", "neq", "maximum", "minimum", "max", "min", "add", "multiply", "logical_and", "logical_or",
-    "and_", "or_", "array_equal", "union1d", "intersect1d",
+    "equal", "not_equal", "eq", "neq", "maximum", "minimum", "max", "min", "add", "multiply", "logical_and",
+    "logical_or", "and_", "or_", "array_equal", "union1d", "intersect1d",
 )  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def _negated(node: ast.expr, place: Place) -> Iterator[ast.expr]:
 
 
 def _renaming(operator: str, *pairs: tuple[str, str], plain: bool = True) -> None:
-    """An operator that calls another function: the one of a pair for the other. plain: also one that is no attribute."""
+    """An operator that calls the other function of a pair. plain: also one that is no attribute."""
     names = {**dict(pairs), **{b: a for a, b in pairs}}
 
     @_operator(operator)

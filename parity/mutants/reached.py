@@ -29,4 +29,4 @@ def reached(files: Collection[str]) -> Iterator[dict[str, set[int]]]:
         yield lines
     finally:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)

@@ -28,7 +28,8 @@ class Recorded(selftest.Reference):
 
     def run(self) -> "Recorded":
         """Compute everything that is computed when it is first needed."""
-        for part in (self.start, self.batches, self.masks, self.records, self.scales, self.spreads, self.ranking, self.fit):
+        before = (self.start, self.batches, self.masks, self.records)
+        for part in (*before, self.scales, self.spreads, self.ranking, self.fit):
             part()
         return self
 

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from typing import Iterable, Sequence
 
-from parity.mutants.trial import Clean
 from parity.mutants.tree import Mutant
+from parity.mutants.trial import Clean
 
 
 def sampled(mutants: Iterable[Mutant], size: int, seed: int) -> list[Mutant]:

@@ -89,7 +89,8 @@ def mutated(mutant: Mutant, source: str) -> str:
         if found.key == mutant.key:
             edit.swap()
             return ast.unparse(ast.fix_missing_locations(tree))
-    raise ValueError(f"{mutant.module} has no {mutant.original!r} in {mutant.function} that could become {mutant.mutated!r}")
+    place = f"{mutant.module} has no {mutant.original!r} in {mutant.function}"
+    raise ValueError(f"{place} that could become {mutant.mutated!r}")
 
 
 def _walk(module: str, tree: ast.Module) -> Iterator[tuple[Mutant, _Edit]]:
@@ -133,12 +134,12 @@ def _last_line(statement: ast.stmt) -> int:
 
 
 def _of_body(owner: Any, function: str, bound: set[str] | None, field: str = "body") -> Iterator[_Edit]:
-    """Edits of the statements of ``owner.field``. bound: names that the function has bound already; None outside one."""
+    """Edits of the statements of ``owner.field``. bound: names that the function has bound; None outside one."""
     statements = getattr(owner, field, [])
     for at, statement in enumerate(statements):
         if _is_talk(statement):
             continue
-        inner = f"{function}.{statement.name}" if function and hasattr(statement, "name") else getattr(statement, "name", "")
+        inner = ".".join(filter(None, (function, getattr(statement, "name", ""))))
         if isinstance(statement, ast.ClassDef):
             yield from _of_body(statement, inner, None)
         elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -154,7 +155,7 @@ def _of_body(owner: Any, function: str, bound: set[str] | None, field: str = "bo
                 yield _Edit(REMOVED, statement, function, owner, field, at, ast.copy_location(ast.Pass(), statement))
             yield from _of_expressions(statement, statement, function)
             if bound is not None:
-                bound |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                bound |= _bound_by(statement)
             for part in _BODIES:
                 if part == "handlers":
                     for handler in getattr(statement, part, []):
@@ -163,15 +164,38 @@ def _of_body(owner: Any, function: str, bound: set[str] | None, field: str = "bo
                     yield from _of_body(statement, function, bound, part)
 
 
+def _bound_by(statement: ast.stmt) -> set[str]:
+    """Names that get a value in it; of a compound statement in its head."""
+    parts = [
+        part
+        for field, content in ast.iter_fields(statement)
+        if field not in _BODIES
+        for part in (content if isinstance(content, list) else [content])
+        if isinstance(part, ast.AST)
+    ]
+    names = (node for part in parts for node in ast.walk(part) if isinstance(node, ast.Name))
+    return {node.id for node in names if isinstance(node.ctx, ast.Store)}
+
+
 def _is_talk(statement: ast.stmt) -> bool:
-    """Whether it says something instead of computing something: documentation, messages, errors, imports."""
+    """Whether it says something instead of computing something (documentation, messages, errors, imports), or
+    computes what the published program lacks.
+    """
     if isinstance(statement, (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Pass)):
         return True
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant) or called(statement.value) in _TALK
     if isinstance(statement, ast.Assign):
+        if any(LATER.search(ast.unparse(target)) for target in statement.targets):
+            return True
         return isinstance(statement.value, ast.JoinedStr) or isinstance(getattr(statement.value, "value", None), str)
     return isinstance(statement, ast.If) and ast.unparse(statement.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+
+
+def _is_later(node: ast.expr, parent: ast.AST) -> bool:
+    """Whether it is part of an option that the published program lacks."""
+    beside = isinstance(node, ast.Constant) and isinstance(parent, (ast.BinOp, ast.Compare, ast.Call))
+    return LATER.search(ast.unparse(parent if beside else node)) is not None
 
 
 def _is_guard(statement: ast.If) -> bool:
@@ -211,7 +235,7 @@ def _of_expressions(statement: ast.stmt, node: ast.AST, function: str, index: bo
             if not isinstance(each, ast.AST) or isinstance(each, (ast.JoinedStr, ast.expr_context)):
                 continue
             inside = field == "slice" or (index and isinstance(node, (ast.Tuple, ast.Slice, ast.UnaryOp)))
-            if isinstance(each, ast.expr) and not LATER.search(ast.unparse(each)):
+            if isinstance(each, ast.expr) and not _is_later(each, node):
                 for name, operator in OPERATORS.items():
                     for new in operator(each, Place(node, field, inside)):
                         yield _Edit(name, statement, function, node, field, at, new)
