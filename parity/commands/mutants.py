@@ -1,0 +1,271 @@
+"""``python -m parity mutants``: small changes of the engines' mathematics, and which check is the first to see each."""
+
+import argparse
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+from rich.progress import Progress
+
+from parity import tables
+from parity.commands import common
+from parity.mutants import book, processes, recorded, sample, sources, tree, trial
+from parity.mutants.book import Book, Entry
+from parity.mutants.trial import Case, Clean, Outcome
+from parity.recordings import manifest
+from parity.recordings.reading import find
+
+WANTED = 0.97  # of the mutants that are not equivalent, by golden alone
+SILENCE = 20  # times the CPU seconds that a recording may take: how long a process may say nothing
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "mutants",
+        help="change the engines' mathematics a little, again and again, and see it caught",
+        description="Puts a seeded sample of syntax-tree mutants of the engines in force, one after the other, and "
+        "replays recordings until a comparison is past its bound. Exit status 0 only if every survivor is known to be "
+        "equivalent. What was found is kept in --out; a second start goes on.",
+    )
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="recordings or folders of them (default: those shipped)"
+    )
+    common.add_engines(parser, "keras and original-jax")
+    parser.add_argument(
+        "--sample", type=common.positive, default=300, help="mutants of all engines together (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the sample (default: %(default)s)")
+    parser.add_argument(
+        "--configs",
+        type=int,
+        default=8,
+        help="of the matrix, for what golden did not catch, besides the self-test's settings; 0: neither "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds", type=common.positive, default=120, help="of CPU for a recording (default: %(default)s)"
+    )
+    parser.add_argument("--retry", action="store_true", help="try the survivors of --out again")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/mutants.json"), metavar="FILE", help="default: %(default)s"
+    )
+    common.add_jobs(parser)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    console, names = tables.console(), options.engine or ["keras", "original-jax"]
+    common.check_two(names)
+    known = book.equivalents()
+    paths = find(options.files)
+    for path in paths:
+        manifest.check_shipped(path)
+    about = {
+        "seed": options.seed,
+        "sample": options.sample,
+        "recordings": [path.stem for path in paths],
+        "sources": {name: sources.fingerprint(name) for name in names},
+    }
+    found = Book(about)
+    if options.out.exists():
+        found = Book.read(options.out)
+        found.check_goes_on(options.out, about)
+    if options.retry:
+        found.entries = [Entry(e.engine, e.mutant) if e.survived else e for e in found.entries]
+    golden = [Case("golden", path.stem, path) for path in paths]
+    every = [*names, *map(_reference_of, names)]
+    with processes.prepared(every), Progress(console=console, transient=True) as progress:
+        run = _Run(found, options, progress)
+        for name in names:
+            if name not in found.baselines:
+                found.baselines[name] = [clean._asdict() for clean in run.unfaulted(name, golden)]
+        if not found.entries:
+            found.entries = [Entry(name, mutant) for name in names for mutant in run.sampled(name, len(names))]
+        found.write(options.out)
+        for name in names:
+            run.try_all(name, "golden", golden, [Clean(**each) for each in found.baselines[name]])
+        for name in names if options.configs else ():
+            run.try_survivors(name)
+    for table in _tables(found, known):
+        console.print(table)
+    print(_summary(found, known, options.out), flush=True)
+    return 1 if book.unexplained(found.entries, known) else 0
+
+
+def _reference_of(engine: str) -> str:
+    """The engine that is recorded for those that golden does not tell: the other of the pair, unfaulted."""
+    return "keras" if engine.startswith("original") else "original-jax"
+
+
+class _Run:
+    """The trials of a command. What they find goes into ``found``, which is written after each."""
+
+    def __init__(self, found: Book, options: argparse.Namespace, progress: Progress):
+        self.found, self.options, self.progress = found, options, progress
+
+    def _each(self, title: str, job: Callable, tasks: list[tuple]) -> Iterator[processes.Done]:
+        bar = self.progress.add_task(title, total=len(tasks))
+        for done in processes.run_each(job, tasks, self.options.jobs, SILENCE * self.options.seconds):
+            yield done
+            self.progress.advance(bar)
+
+    def unfaulted(self, name: str, cases: list[Case]) -> list[Clean]:
+        """The unfaulted engine in every case that it covers, the most telling first.
+
+        Raises RuntimeError where it fails one: nothing could be said of its mutants then.
+        """
+        tasks, cleans = [(name, case, self.options.seconds) for case in cases], []
+        for done in self._each(f"{name} without a mutant", trial.clean, tasks):
+            died = isinstance(done.result, Outcome)
+            if died or done.result.failed:
+                why = done.result.where if died else done.result.failed
+                raise RuntimeError(f"{name} without a mutant fails {cases[done.at].name}: {why}")
+            cleans.append(done.result)
+        return sample.order(sorted(clean for clean in cleans if "held" in clean.verdicts.values()))
+
+    def sampled(self, name: str, engines: int) -> list[tree.Mutant]:
+        """This engine's part of the sample."""
+        imported = {module for each in self.found.baselines[name] for module in each["imported"]}
+        modules = sources.mathematics_of(name, imported)
+        every = [mutant for module in modules for mutant in tree.mutants_of(module.name, module.source)]
+        return sample.sampled(every, -(-self.options.sample // engines), self.options.seed)
+
+    def try_all(self, name: str, stage: str, cases: list[Case], cleans: list[Clean]) -> None:
+        """Every mutant of an engine that has not been through this stage."""
+        entries = self.found.entries
+        left = [at for at, each in enumerate(entries) if each.engine == name and each.waits_for(stage)]
+        text = {module.name: module.source for module in sources.modules_of(name)}
+        by_name, verdicts = {case.name: case for case in cases}, {clean.name: clean.verdicts for clean in cleans}
+        tasks = []
+        for at in left:
+            mutant = entries[at].mutant
+            through = [(by_name[case], verdicts[case]) for case in sample.reaching(mutant, cleans)]
+            tasks.append((name, mutant, text[mutant.module], through, stage, self.options.seconds))
+        for done in self._each(f"{name}, {stage}", trial.try_mutant, tasks):
+            entries[left[done.at]] = entries[left[done.at]].after(done.result)
+            self.found.write(self.options.out)
+
+    def try_survivors(self, name: str) -> None:
+        """Those that golden did not catch, in settings in which the other engine was recorded."""
+        if not any(each.engine == name and each.waits_for("matrix") for each in self.found.entries):
+            return
+        settings, seconds = recorded.settings_of(self.options.configs), self.options.seconds
+        with tempfile.TemporaryDirectory(prefix="parity-mutants-") as folder:
+            paths = [Path(folder) / f"{number}.pickle" for number in range(len(settings))]
+            reference = _reference_of(name)
+            tasks = [(reference, which, path, seconds) for which, path in zip(settings, paths)]
+            for done in self._each(f"{reference}, recorded for {name}", trial.record, tasks):
+                if isinstance(done.result, Outcome):
+                    raise RuntimeError(f"{reference} cannot be recorded: {done.result.where}")
+            there = [(which, path) for which, path in zip(settings, paths) if path.exists()]
+            cases = [Case("matrix", recorded.words(which), path) for which, path in there]
+            self.try_all(name, "matrix", cases, self.unfaulted(name, cases))
+
+
+# ---- what is printed
+
+_COLUMNS = ("mutants", "golden", "matrix", "equivalent", "survived", "golden's share")
+
+
+def _tables(found: Book, known: dict) -> Iterator[Any]:
+    for title, key in (("module", lambda each: each.mutant.module), ("operator", lambda each: each.mutant.operator)):
+        made = tables.table(f"Mutants by {title}", title, *_COLUMNS, right=_COLUMNS)
+        for name in sorted({key(each) for each in found.entries}):
+            made.add_row(name, *_row([each for each in found.entries if key(each) == name], known))
+        made.add_row("all", *_row(found.entries, known))
+        yield made
+    yield _by_check(found)
+    rest = [e for e in found.entries if e.outcome and not e.by_golden]
+    if rest:
+        made = tables.table("Not caught by golden", "engine", "module, function, line", "change", "what became of it")
+        for each in rest:
+            place = f"{each.mutant.module} {each.mutant.function} {each.mutant.line}"
+            made.add_row(each.engine, place, difference(each.mutant), _fate(each, known))
+        yield made
+
+
+def _row(entries: list[Entry], known: dict) -> list[str]:
+    tried = [each for each in entries if each.outcome]
+    golden = sum(each.by_golden for each in tried)
+    survived = [each for each in tried if each.survived]
+    open_ones = len(book.unexplained(tried, known))
+    later = sum(each.outcome.result == "caught" for each in tried) - golden
+    counts = len(tried), golden, later, len(survived) - open_ones, open_ones
+    return [*map(str, counts), _share(entries, known)]
+
+
+def share(entries: list[Entry], known: dict) -> float | None:
+    """Of the mutants that are not known to be equivalent, the part that golden caught alone; None without any."""
+    counted = [e for e in entries if e.outcome and e.outcome.result != "not in force"]
+    counted = [e for e in counted if not (e.survived and e.mutant.key[:4] in known)]
+    return sum(each.by_golden for each in counted) / len(counted) if counted else None
+
+
+def _share(entries: list[Entry], known: dict) -> str:
+    found = share(entries, known)
+    return "" if found is None else f"{100 * found:.1f} %"
+
+
+def _by_check(found: Book) -> Any:
+    """Which check was the first past its bound, and what else ended a mutant."""
+    made = tables.table("The first to see it", "check", "golden", "matrix", right=("golden", "matrix"))
+    caught = [e for e in found.entries if e.outcome and e.outcome.result == "caught"]
+    labels = Counter((_first(each), each.by_golden) for each in caught)
+    for label in sorted({label for label, _ in labels}, key=lambda label: -labels[label, True] - labels[label, False]):
+        made.add_row(label, str(labels[label, True]), str(labels[label, False]))
+    return made
+
+
+def _first(each: Entry) -> str:
+    out = each.outcome
+    return {
+        "bound": out.check,
+        "error": "the engine raised an error",
+        "not covered": "no longer covered",
+        "time": "its time ran out",
+        "memory": "its memory ran out",
+        "crash": "its process died",
+    }[out.by]
+
+
+def _fate(each: Entry, known: dict) -> str:
+    out = each.outcome
+    if out.result == "caught":
+        return f"{out.stage}: {_first(each)}: {out.where} ({out.within})"
+    if out.result == "not in force":
+        return "its module was not imported"
+    reason = known.get(each.mutant.key[:4])
+    reached = f"survived {out.ran} cases" if out.ran else "survived: nothing comes past it"
+    return f"equivalent: {reason}" if reason else reached
+
+
+def difference(mutant: tree.Mutant, around: int = 30) -> str:
+    """The part of a statement that changes, with a little before and after it."""
+    a, b = mutant.original, mutant.mutated
+    start = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+    same = next((i for i, (x, y) in enumerate(zip(a[start:][::-1], b[start:][::-1])) if x != y), None)
+    same = min(len(a), len(b)) - start if same is None else same
+    first, before, after = max(0, start - around), "… " if start > around else "", " …" if same > around else ""
+    ends = (len(text) - same + min(same, around) for text in (a, b))
+    return " → ".join(f"{before}{text[first:end]}{after}" for text, end in zip((a, b), ends))
+
+
+def _summary(found: Book, known: dict, out: Path) -> str:
+    tried = [each for each in found.entries if each.outcome]
+    engines = ", ".join(dict.fromkeys(each.engine for each in found.entries))
+    golden, caught = sum(e.by_golden for e in tried), sum(e.outcome.result == "caught" for e in tried)
+    left, survived = book.unexplained(tried, known), sum(each.survived for each in tried)
+    stale = sum(each.mutant.key[:4] in known for each in tried if not each.survived)
+    seconds = sum(each.outcome.seconds for each in tried)
+    rate = share(tried, known)
+    met = "" if rate is None else f", {100 * rate:.1f} % of those that are not equivalent ({100 * WANTED:.0f} % wanted)"
+    parts = [
+        f"mutants: {engines}: {len(tried)} tried, {golden} caught by golden alone{met}",
+        f"{caught - golden} by matrix",
+        f"{survived - len(left)} equivalent, {len(left)} survived unexplained",
+        f"{seconds:,.0f} s of CPU",
+    ]
+    if stale:
+        parts.append(f"{stale} listed as equivalent, and caught")
+    return "; ".join(parts) + f". All of them: {out}"
