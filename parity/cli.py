@@ -5,9 +5,21 @@ import logging
 import sys
 
 from gru4rec import engines
-from parity.commands import golden, lists, matrix, record, run, selftest, smallest, training, validate
+from parity.commands import (
+    golden,
+    lists,
+    matrix,
+    mutants,
+    record,
+    run,
+    selftest,
+    smallest,
+    stability,
+    training,
+    validate,
+)
 
-COMMANDS = (run, golden, selftest, matrix, training, lists, smallest, record, validate)
+COMMANDS = (run, golden, selftest, matrix, training, lists, mutants, stability, smallest, record, validate)
 
 
 def parser() -> argparse.ArgumentParser:

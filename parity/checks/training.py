@@ -51,7 +51,7 @@ def draw(
 
     The figures of a run that has diverged are NaN. prefixes: numbers of the predictions whose lists are kept; None for
     those of the rule. Raises NotImplementedError where the engine has no ``fit``, RuntimeError where its catalogue is
-    not that of the training data.
+    not that of the training data, or it told of more epochs than it was asked for.
     """
     if not hasattr(spec.cls, "fit"):
         raise NotImplementedError("the engine has no fit")
@@ -64,8 +64,10 @@ def draw(
     events = evaluator.read_events(dataset.test, catalogue)
     predictions = len(events.predicted)
     prefixes = evaluator.spread_over(predictions, PREFIXES) if prefixes is None else prefixes
-    # a training that was stopped is one that diverged
-    losses = np.r_[losses, np.full(max(0, params["n_epochs"] - len(losses)), np.nan)]
+    epochs = params.get("n_epochs", 10)
+    if len(losses) > epochs:
+        raise RuntimeError(f"the engine told of {len(losses)} epochs; {epochs} were asked for")
+    losses = np.r_[losses, np.full(epochs - len(losses), np.nan)]  # a training that was stopped is one that diverged
     if np.isfinite(losses).all() and all(np.isfinite(values).all() for values in engine.get_weights().values()):
         found = evaluator.evaluate(engine, events, lists_of=prefixes, length=LENGTH, widths=params.get("layers", [100]))
         metrics = np.array([found.metrics[N] for N in evaluator.CUT_OFFS])

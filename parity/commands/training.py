@@ -92,7 +92,10 @@ def _dataset(given: list[str]) -> Dataset:
         return data.embedded(2500, 400, 400)
     if len(given) != 2:
         raise ValueError(f"--data {' '.join(given)}: embedded, or two files TRAIN TEST are accepted")
-    return data.from_files(Path(given[0]), Path(given[1]))
+    found = data.from_files(Path(given[0]), Path(given[1]))
+    if found.train["ItemId"].nunique() < sample.LENGTH:
+        raise ValueError(f"{given[0]}: at least {sample.LENGTH} items are needed")
+    return found
 
 
 def _stored(options: argparse.Namespace, dataset: Dataset) -> Sample:

@@ -1,7 +1,7 @@
 """Faults to be put into the Keras engine, each a small patch of one of its functions or classes.
 
 The first 29 were found in reimplementations of GRU4Rec that people use (Hidasi and Czapp, "The effect of third party
-implementations on reproducibility", arXiv 2307.14956) or by use; those of ``own``, ``program`` and ``precision`` are this
+implementations on reproducibility", arXiv 2307.14956) or by use; ``own``, ``program`` and ``precision`` are this
 project's. The engine has no switch for any of them.
 """
 

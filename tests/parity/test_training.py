@@ -158,8 +158,19 @@ def test_a_run_that_diverges_has_no_figures(dataset, trained, monkeypatch, kind)
     assert not run.finite.any() and run.losses.shape == (1, 2) and np.isnan(run.metrics).all()
 
 
-def test_an_engine_without_fit_is_not_covered(dataset, monkeypatch):
-    monkeypatch.delattr(GRU4Rec, "fit")
+def test_an_engine_that_trains_on_is_named(dataset, trained, monkeypatch):
+    fit = GRU4Rec.fit
+
+    def longer(self, frame, on_epoch_end):
+        fit(self, frame, on_epoch_end=on_epoch_end)
+        on_epoch_end(2, 1.0)
+
+    monkeypatch.setattr(GRU4Rec, "fit", longer)
+    with pytest.raises(RuntimeError, match="told of 3 epochs; 2 were asked for"):
+        draw(engines.named(ENGINE), PARAMS, dataset, 7, None)
+
+
+def test_an_engine_without_fit_is_not_covered(dataset):
     with pytest.raises(NotImplementedError, match="no fit"):
         draw(engines.named(ENGINE), PARAMS, dataset, 7, None)
 
