@@ -91,7 +91,7 @@ def test_diverged_is_not_evaluated(engine, diverged):
                 call()
     if engine.name == "keras_port":
         with pytest.raises(RuntimeError, match=r"^the model's weights are not finite \(first: \w+\): it cannot recomm"):
-            gru.recommend([100])
+            gru.recommend([100], k=3)
 
 
 def test_the_flag_survives(engine, diverged, tmp_path):

@@ -38,7 +38,8 @@ def test_round_trip_of_options(engine, options, tmp_path):
     same_model(loaded, gru)
     assert loaded.itemidmap.index.name == gru.item_key
     X, hidden = [0, 1], [np.ones((2, units), gru.dtype) for units in gru.layers]
-    for a, b in zip(gru.scores(X, hidden), loaded.scores(X, hidden), strict=True):
+    (scores, states), (again, after) = gru.scores(X, hidden), loaded.scores(X, hidden)
+    for a, b in zip([scores, *states], [again, *after], strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
     for a, b in zip(gru.draw_masks(2), loaded.draw_masks(2), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -28,7 +28,7 @@ LOSSLESS = {  # eight ids each, one for each item of the plain frame
     "texts": [f"item {i}" for i in range(8)],
     "numbers as texts": ["7", "07", "007", "7.0", "1e1", "10", "+7", " 7"],
     "names of nothing": ["", " ", "NA", "null", "None", "nan", "NaN", "0"],
-    "control characters": ["a", "a\0", "a\0\0", "\0", "a\n", "a\r\n", "\t", "\x7f"],
+    "control characters": ["a", "a ", "a\x1f", "\x01", "a\n", "a\r\n", "\t", "\x7f"],
     "not ASCII": ["é", "e\u0301", "ß", "Ω", "日本", "🦊", "\ufeff", "\u202e"],
     "quotation marks and JSON": ['"', "\\", "[1, 2]", '{"a": 1}', "'", "\\u0041", "A", "null\\"],
     "long": [f"{i}" * 5000 for i in range(8)],
@@ -176,15 +176,17 @@ def test_polars_refused(engine):
             engine.new().fit(frame.with_columns(column))
 
 
-def test_texts_without_an_encoding(engine, tmp_path):
-    """A lone surrogate has no UTF-8: refused before any work, or kept."""
-    frame = with_ids([*"abcdefg", "\ud800"])
+@pytest.mark.parametrize("text", ["\ud800", "a\0", "a\0b"], ids=["lone surrogate", "NUL", "NUL within"])
+def test_texts_that_libraries_mangle(engine, text, tmp_path):
+    """A lone surrogate has no UTF-8, and pandas compares up to a NUL: refused before any work, or kept."""
+    frame = with_ids([*"abcdefg", text])
     gru = engine.new()
     try:
         gru.prepare(frame, 0)
     except ValueError as refusal:
         assert str(refusal).startswith("data: column 'ItemId'")
     else:
+        assert gru.n_items == 8 and set(gru.itemidmap.index.tolist()) == {*"abcdefg", text}
         gru.save(tmp_path / "model")
         assert engine.GRU4Rec.load(tmp_path / "model").itemidmap.index.tolist() == gru.itemidmap.index.tolist()
 

@@ -123,7 +123,7 @@ def test_lone_optimizer(engine):
 def test_rolled_back(engine, bad, first):
     gru = engine.new()
     before = gru.get_params()
-    good = {"n_epochs": 7, "layers": [9], "time_sort": "0"}
+    good = {"n_epochs": 7, "momentum": 0.5, "time_sort": "0"}
     with pytest.raises(ValueError, match=next(iter(bad))):
         gru.set_params(**({**bad, **good} if first else {**good, **bad}))
     assert gru.get_params() == before
