@@ -18,19 +18,25 @@ def engine(request):
 
 
 @pytest.fixture(scope="session")
-def saved(engine, tmp_path_factory):
-    """The file of a model that was fitted for an epoch on :func:`plain`, with a store of 40 samples."""
+def fitted(engine):
+    """A model that was fitted for an epoch on :func:`plain`, with a store of 40 samples; tests only read it."""
     gru = engine.new()
     gru.fit(plain(), 40)
+    return gru
+
+
+@pytest.fixture(scope="session")
+def saved(engine, fitted, tmp_path_factory):
+    """The fitted model's file."""
     path = tmp_path_factory.mktemp(engine.name) / "fitted"
-    gru.save(path)
+    fitted.save(path)
     return path
 
 
 @pytest.fixture(scope="session")
-def fitted(engine):
-    """The same model as it was fitted; tests only read it."""
-    gru = engine.new()
+def two_epochs(engine):
+    """The same model after two epochs at once; tests only read it."""
+    gru = engine.new(n_epochs=2)
     gru.fit(plain(), 40)
     return gru
 

@@ -74,7 +74,10 @@ def test_same_words(models, call):
 
 def test_same_options():
     """Defaults and kept values of all options that both have, in one order."""
-    shown = [engine.GRU4Rec(adapt="adadelta", adapt_params=[0.9], learning_rate=0.5).get_params() for engine in ENGINES.values()]
+    shown = [
+        engine.GRU4Rec(adapt="adadelta", adapt_params=[0.9], learning_rate=0.5).get_params()
+        for engine in ENGINES.values()
+    ]
     common = [name for name in shown[0] if name in shown[1]]
     assert common == [*PUBLISHED, "logq", "dtype", "seed", "dropout_seed"]
     assert [name for name in shown[1] if name in shown[0]] == common

@@ -1,14 +1,14 @@
 """Damaged files: each is a ValueError that names the file and what is wrong, without memory, code or a crash."""
 
 import copy
-import hashlib
 import json
 import math
 import pickle
 import re
 import struct
-import tempfile
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,7 +115,12 @@ def test_something_added(engine, saved, tmp_path):
 def test_other_files(engine, tmp_path, saved):
     """Texts, noise, zeros, an archive, and a folder are no models."""
     path = tmp_path / "model"
-    for data in (b"SessionId\tItemId\tTime\n1\t2\t3\n" * 10, np.random.RandomState(0).bytes(5000), bytes(5000), b"PK\3\4" * 50):
+    for data in (
+        b"SessionId\tItemId\tTime\n1\t2\t3\n" * 10,
+        np.random.RandomState(0).bytes(5000),
+        bytes(5000),
+        b"PK\3\4" * 50,
+    ):
         path.write_bytes(data)
         refuses(engine, path)
     with pytest.raises((ValueError, OSError)) as caught:
@@ -152,7 +157,9 @@ JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.sampled_from([-1, 0, 1, 2**31, 2**40, 2**63, -(2**63), 2**64, 10**30, 625, 700, 1e308, -0.0, math.inf, math.nan])
+    | st.sampled_from(
+        [-1, 0, 1, 2**31, 2**40, 2**63, -(2**63), 2**64, 10**30, 625, 700, 1e308, -0.0, math.inf, math.nan]
+    )
     | st.floats()
     | st.text(max_size=8)
     | st.sampled_from(["float32", "F32", "F64", "I64", "U64", "BOOL", "float16", "adam", "softmax", "\ud800", "0" * 64])
@@ -244,7 +251,9 @@ def test_every_number_huge(engine, tmp_path):
     assert len(numbers) > 50
     for place in numbers:
         for huge in (2**40, -1):
-            write_changed(path, changed_at(header, place, lambda c, k, huge=huge: c.__setitem__(k, as_given(c[k], huge))), body)
+            write_changed(
+                path, changed_at(header, place, lambda c, k, huge=huge: c.__setitem__(k, as_given(c[k], huge))), body
+            )
             loads_or_refuses(engine, path)
 
 
@@ -257,7 +266,9 @@ def as_given(before, value):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("option, value", [("batch_size", 10**12), ("layers", [10**7]), ("embedding", 10**9), ("batch_size", 10**8)])
+@pytest.mark.parametrize(
+    "option, value", [("batch_size", 10**12), ("layers", [10**7]), ("embedding", 10**9), ("batch_size", 10**8)]
+)
 def test_huge_options(engine, option, value, tmp_path):
     """Options of a file that ask for memory which its tensors do not have are refused or cost nothing."""
     header, body = split_file(fresh(engine, tmp_path))
@@ -294,7 +305,9 @@ def test_declared_shapes(engine, shape, tmp_path, saved):
         assert peak() < 100 * MEBI
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "null", "5", '"x"', "{}", '{"__metadata__": 5}', '{"__metadata__": {}}', "[" * 100_000, "\xff"])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "null", "5", '"x"', "{}", '{"__metadata__": 5}', '{"__metadata__": {}}', "[" * 100_000, "\xff"]
+)
 def test_other_headers(engine, text, tmp_path):
     data = text.encode("latin-1")
     (tmp_path / "model").write_bytes(struct.pack("<Q", len(data)) + data)
@@ -349,8 +362,11 @@ def forged(engine, monkeypatch, tmp_path):
     from safetensors import safe_open
     from safetensors.numpy import load_file
 
-    monkeypatch.setattr(hashlib, "sha256", SameDigest)
     gru = engine.prepared(sample_store=40, dropout_p_hidden=0.5)
+    hashing = [m for n, m in sys.modules.items() if n.startswith(f"{engine.name}.") and hasattr(m, "hashlib")]
+    assert hashing, "no module of the engine makes a checksum by hashlib"
+    for module in hashing:
+        monkeypatch.setattr(module, "hashlib", SimpleNamespace(sha256=SameDigest))
     path = tmp_path / "model"
     gru.save(path)
     engine.GRU4Rec.load(path)
@@ -401,10 +417,11 @@ def test_wrong_types_of_tensors(engine, forged):
         if value.dtype == np.uint8:  # bytes of texts have no other size to be told from
             continue
         other = value.astype(np.float64 if value.dtype != np.float64 else np.float32)
-        save_file({**tensors, name: other}, path, meta)
-        refuses(engine, path)
-        save_file({**tensors, name: value.reshape(1, *value.shape)}, path, meta)
-        refuses(engine, path)
+        for damaged in (other, value.reshape(1, *value.shape)):
+            save_file({**tensors, name: damaged}, path, meta)
+            with pytest.raises(ValueError) as caught:
+                engine.GRU4Rec.load(path)
+            assert str(caught.value).startswith(f"{path}: "), name
 
 
 def test_ids_that_are_not_different(engine, forged):
@@ -412,7 +429,9 @@ def test_ids_that_are_not_different(engine, forged):
     from safetensors.numpy import save_file
 
     path, tensors, meta = forged
-    ids = [n for n, t in tensors.items() if t.dtype == np.int64 and sorted(t.reshape(-1).tolist()) == list(range(100, 108))]
+    ids = [
+        n for n, t in tensors.items() if t.dtype == np.int64 and sorted(t.reshape(-1).tolist()) == list(range(100, 108))
+    ]
     assert len(ids) == 1
     twice = tensors[ids[0]].copy()
     twice[0] = twice[1]

@@ -71,7 +71,9 @@ def test_batch_size_changes_no_rank(engine, fitted):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("items", [[], (), np.array([]), pd.Series([], dtype="int64"), pd.Index([])], ids=lambda i: type(i).__name__)
+@pytest.mark.parametrize(
+    "items", [[], (), np.array([]), pd.Series([], dtype="int64"), pd.Index([])], ids=lambda i: type(i).__name__
+)
 def test_no_items(engine, fitted, name, items):
     with pytest.raises(ValueError, match="^items"):
         getattr(engine.evaluation, name)(fitted, plain(), items)
@@ -123,6 +125,7 @@ def test_unknown_items_are_dropped_first(engine, fitted):
 
 
 # ---- ranks
+
 
 def by_hand(fitted, items=None):
     """(session, item, scores of all items, index of the target) of each predicted event, one event at a time."""

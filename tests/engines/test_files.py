@@ -12,6 +12,8 @@ def test_round_trip(engine, fitted, saved, tmp_path):
     """All that a model says comes back, and its file is the same to the byte."""
     loaded = engine.GRU4Rec.load(saved)
     same_model(loaded, fitted)
+    assert list(loaded.get_weights()) == list(fitted.get_weights())
+    assert list(loaded.get_optimizer_state()) == list(fitted.get_optimizer_state())
     loaded.save(tmp_path / "again")
     fitted.save(tmp_path / "first")
     assert (tmp_path / "again").read_bytes() == (tmp_path / "first").read_bytes() == saved.read_bytes()
@@ -106,7 +108,9 @@ def test_a_file_in_place_of_the_folder(own, tmp_path):
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
-@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt(), MemoryError()], ids=repr)
+@pytest.mark.parametrize(
+    "fault", [OSError(28, "No space left on device"), KeyboardInterrupt(), MemoryError()], ids=repr
+)
 def test_a_save_that_fails(own, call, fault, tmp_path, monkeypatch):
     """The fault is passed on, the earlier file stays, and no temporary file is left."""
     path = tmp_path / "model"

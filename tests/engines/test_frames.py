@@ -106,7 +106,9 @@ def arrow_dictionaries(frame):
 
     return pd.DataFrame(
         {
-            name: pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array(frame[name]).dictionary_encode()])))
+            name: pd.Series(
+                pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array(frame[name]).dictionary_encode()]))
+            )
             for name in frame
         }
     )
@@ -242,10 +244,17 @@ MISSING = {
 @pytest.mark.parametrize("form", MISSING)
 def test_missing_values(engine, form, column, fitted):
     frame = MISSING[form](column)
-    with unchanged(frame), refused(ValueError, f"data: column {column!r} has no value in 2 rows, the first is row 3 (from 0)"):
+    with (
+        unchanged(frame),
+        refused(ValueError, f"data: column {column!r} has no value in 2 rows, the first is row 3 (from 0)"),
+    ):
         engine.new().fit(frame)
     words = f"test_data: column {column!r} has no value in 2 rows, the first is row 3 (from 0)"
-    for evaluate in (engine.evaluation.evaluate_gpu, engine.evaluation.ranks, engine.evaluation.evaluate_sessions_batch):
+    for evaluate in (
+        engine.evaluation.evaluate_gpu,
+        engine.evaluation.ranks,
+        engine.evaluation.evaluate_sessions_batch,
+    ):
         with refused(ValueError, words):
             evaluate(fitted, frame)
 
@@ -355,7 +364,15 @@ def test_infinite_times(engine, infinite, fitted):
         ["17", *range(1, len(plain()))],
         [*range(len(plain()) - 1), "2014-04-07"],
     ],
-    ids=["complex", "tuples", "objects", "Decimal NaN", "datetimes and numbers", "a text and numbers", "numbers and a text"],
+    ids=[
+        "complex",
+        "tuples",
+        "objects",
+        "Decimal NaN",
+        "datetimes and numbers",
+        "a text and numbers",
+        "numbers and a text",
+    ],
 )
 def test_other_times(engine, times):
     """Times without an order are refused by the column's name, in no other error."""

@@ -38,10 +38,39 @@ NOT_FLAGS = [None, "True", "yes", "", 2, -1, 0.5, NAN, [], np.int64(2)]
 
 REFUSED = {
     "loss": ["hinge", "", None, "BPR", "bpr ", 0, True, ["bpr"], {}, NAN],
-    "final_act": ["elu", "leaky", "leaky-", "leaky-a", "leaky-nan", "leaky-0.1-0.2", "selu-1", "selu-1-", "elu--", "Tanh"]
+    "final_act": [
+        "elu",
+        "leaky",
+        "leaky-",
+        "leaky-a",
+        "leaky-nan",
+        "leaky-0.1-0.2",
+        "selu-1",
+        "selu-1-",
+        "elu--",
+        "Tanh",
+    ]
     + ["softmax ", "", None, 5, ["tanh"], "selu-1-2-3", "sigmoid"],
     "hidden_act": ["softmax", "softmax_logit", "elu", "leaky", "selu-1", "", None, 5, ["tanh"], "gelu"],
-    "layers": [[], (), 5, np.int64(5), None, "5", [0], [-1], [1.5], [True], ["4"], [[4]], [None], [NAN], [INF], {4}, 4.0]
+    "layers": [
+        [],
+        (),
+        5,
+        np.int64(5),
+        None,
+        "5",
+        [0],
+        [-1],
+        [1.5],
+        [True],
+        ["4"],
+        [[4]],
+        [None],
+        [NAN],
+        [INF],
+        {4},
+        4.0,
+    ]
     + [np.array([]), np.array([[4]]), np.array([1.5]), (4, 0), [4, None], {}],
     "n_epochs": NOT_WHOLE,
     "n_sample": NOT_WHOLE,
@@ -57,9 +86,7 @@ REFUSED = {
     },
     "embedding": [value for value in NOT_WHOLE if value != "layersize"] + ["layer", "Layersize", "4"],
     "sample_alpha": [*NOT_NUMBERS, 10**400, -(10**400)],
-    **{
-        name: NOT_FLAGS for name in ("constrained_embedding", "init_as_normal", "train_random_order", "time_sort")
-    },
+    **{name: NOT_FLAGS for name in ("constrained_embedding", "init_as_normal", "train_random_order", "time_sort")},
     "adapt": ["sgd", "Adam", 0, False, [], ["adam"], {}, 1.0, NAN],
     **{name: ["", None, [], ["a"], {}] for name in ("session_key", "item_key", "time_key")},
     "dtype": ["float16", "float", "", None, np.dtype("float16"), np.dtype("int64"), 32, ["float32"], "Float32"],
@@ -72,7 +99,10 @@ KEPT = [  # option, given, kept
     ("loss", np.str_("bpr"), "bpr"),
     *[("final_act", act, act) for act in ("linear", "relu", "tanh", "leaky-0.1", "elu-1", "selu-1.05-1.67", "softmax")],
     ("final_act", "softmax_logit", "softmax_logit"),
-    *[("hidden_act", act, act) for act in ("linear", "relu", "tanh", "leaky-0.1", "elu-0.5", "selu-1-0.5", "leaky-1e-2")],
+    *[
+        ("hidden_act", act, act)
+        for act in ("linear", "relu", "tanh", "leaky-0.1", "elu-0.5", "selu-1-0.5", "leaky-1e-2")
+    ],
     ("layers", [3, 4], [3, 4]),
     ("layers", (3,), [3]),
     ("layers", np.array([3, 4], np.int32), [3, 4]),

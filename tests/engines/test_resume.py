@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from engine_tools import plain, refused, same_arrays, same_model
+from engine_tools import both_types, plain, refused, same_arrays, same_model
 
 CONFIGS = {
     "float32": {
@@ -59,9 +59,12 @@ def test_one_and_one_epoch_are_two(engine, config, tmp_path):
     second, again = engine.GRU4Rec.load(tmp_path / "first"), []
     look(second)
     second.n_epochs = 2
-    second.fit(pl.DataFrame({name: frame[name].tolist() for name in frame}), 40, resume=True, on_epoch_end=(
-        lambda *given: again.append(given)
-    ))
+    second.fit(
+        pl.DataFrame({name: frame[name].tolist() for name in frame}),
+        40,
+        resume=True,
+        on_epoch_end=(lambda *given: again.append(given)),
+    )
     same_model(second, whole)
     assert again == losses[1:]
     second.save(tmp_path / "second")
@@ -164,24 +167,24 @@ def test_other_data(engine, saved, kind, loaded, fitted):
     make, what = OTHER_DATA[kind]
     gru = engine.GRU4Rec.load(saved) if loaded else fitted
     before = gru.get_weights()
-    with pytest.raises(ValueError, match=r"^resume=True: the (items|sessions|order of the events) of the data ") as caught:
+    with pytest.raises(
+        ValueError, match=r"^resume=True: the (items|sessions|order of the events) of the data "
+    ) as caught:
         gru.fit(make(), 40, resume=True)
     if what:
         assert str(caught.value) == f"resume=True: {what} of the data is not that of the training"
     same_arrays(gru.get_weights(), before)
 
 
-def test_shuffled_rows(engine, own):
+def test_shuffled_rows(own, two_epochs):
     """Rows in another order are the same sessions: gone on with to the same bits, or refused by the order."""
-    whole = engine.new(n_epochs=2)
-    whole.fit(plain(), 40)
     own.n_epochs = 2
     try:
         own.fit(plain().sample(frac=1, random_state=3), 40, resume=True)
     except ValueError as refusal:
         assert str(refusal) == "resume=True: the order of the events of the data is not that of the training"
     else:
-        same_arrays(own.get_weights(), whole.get_weights())
+        same_arrays(own.get_weights(), two_epochs.get_weights())
 
 
 @pytest.mark.parametrize(
@@ -212,6 +215,14 @@ def test_other_store(engine, saved, own, store):
 def test_other_store_in_memory(fitted):
     with refused(ValueError, "resume=True: sample_store=7, but the training began with 40"):
         fitted.fit(plain(), 7, resume=True)
+
+
+def test_text_ids_on_resume(own):
+    """Ids of another type are other items, or the types are said."""
+    with pytest.raises(ValueError) as caught:
+        own.fit(plain().astype({"ItemId": "str"}), 40, resume=True)
+    text = str(caught.value)
+    assert text == "resume=True: the items of the data is not that of the training" or both_types(text)
 
 
 def test_too_few_sessions_on_resume(own):
