@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from engine_tools import MODES, plain, refused, same_arrays
+from engine_tools import MODES, peak_memory, plain, refused, same_arrays
 
 FUNCTIONS = ("evaluate_gpu", "ranks", "evaluate_sessions_batch")
 N_PREDICTED = len(plain()) - plain()["SessionId"].nunique()
@@ -68,6 +68,17 @@ def test_batch_size_changes_no_rank(engine, fitted):
     wanted = engine.evaluation.ranks(fitted, plain())
     for batch_size in (1, 2.0, np.int64(5), 1000):
         pd.testing.assert_frame_equal(engine.evaluation.ranks(fitted, plain(), batch_size=batch_size), wanted)
+
+
+@pytest.mark.parametrize("items", [None, [100, 103]])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_huge_batch_size_costs_nothing(engine, fitted, name, items):
+    """More lanes than there are sessions are as many lanes as there are sessions."""
+    evaluate, memory = getattr(engine.evaluation, name), peak_memory()
+    found = evaluate(fitted, plain(), items, batch_size=10**9)
+    assert memory() < 300 * 2**20
+    wanted = evaluate(fitted, plain(), items, batch_size=100)
+    assert found.equals(wanted) if name == "ranks" else found == wanted
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

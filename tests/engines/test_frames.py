@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import uuid
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -295,6 +296,48 @@ def test_column_twice(engine, column, fitted):
         engine.new().prepare(three)
     with refused(ValueError, f"test_data: 2 columns are named {column!r}; one is accepted"):
         engine.evaluation.evaluate_gpu(fitted, twice(column))
+
+
+def test_columns_of_two_levels(engine):
+    """Neither the key alone nor the key above others is a column of that name."""
+    below, above = plain(), plain()
+    below.columns = pd.MultiIndex.from_product([["events"], KEYS])
+    above.columns = pd.MultiIndex.from_tuples([(key, "a") for key in KEYS])
+    for frame in (below, above, pd.concat([above, above.set_axis([(k, "b") for k in KEYS], axis=1)], axis=1)):
+        with pytest.raises(ValueError, match="^data: "):
+            engine.new().fit(frame)
+
+
+OTHER_SESSIONS = {
+    "floats": np.arange(6) + 0.5,
+    "UUID": [uuid.UUID(int=i) for i in range(6)],
+    "Decimal": [Decimal(i) for i in range(6)],
+    "datetimes": pd.date_range("2020", periods=6),
+    "bool and int": [True, *range(2, 7)],
+    "int and str": [0, 1, 2, "0", "1", "x"],
+    "int and float": [0, 1, 2.5, 3, 4, 5],
+    "bytes": [b"%d" % i for i in range(6)],
+    "tuples": [(i,) for i in range(6)],
+    "lists": [[i] for i in range(6)],
+    "None as text": ["None", "nan", "", " ", "NA", "0"],
+    "too large": [2**64 + i for i in range(6)],
+    "NUL": ["a", "a\0", "a\0\0", "\0", "\0\0", ""],
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_SESSIONS)
+def test_other_session_ids(engine, kind):
+    """Session ids are not saved: six different ones are six sessions, or their column is refused by name."""
+    ids = OTHER_SESSIONS[kind]
+    column = pd.Series([ids[i] for i in range(6) for _ in range(2)], dtype=None if kind == "datetimes" else object)
+    frame = pd.DataFrame({"SessionId": column, "ItemId": [1, 2] * 6, "Time": range(12)})
+    gru = engine.new(batch_size=6)
+    try:
+        gru.prepare(frame, 0)
+    except ValueError as refusal:
+        assert str(refusal).startswith("data: column 'SessionId' "), refusal
+    else:
+        assert [lanes for *_, lanes in epoch(gru)] == [list(range(6))]
 
 
 def test_empty(engine, fitted):

@@ -128,6 +128,8 @@ REFUSED = {
     "complex": np.arange(8) * 1j,
     "bytes": pd.Series([b"%d" % i for i in range(8)], dtype=object),
     "tuples": pd.Series([(i,) for i in range(8)], dtype=object),
+    "lists": pd.Series([[i] for i in range(8)], dtype=object),
+    "dicts": pd.Series([{"a": i} for i in range(8)], dtype=object),
     "mixed int and str": pd.Series([*range(7), "7"], dtype=object),
     "mixed str and int": pd.Series(["0", *range(1, 8)], dtype=object),
     "mixed str and float": pd.Series([*"abcdefg", 1.5], dtype=object),

@@ -127,6 +127,20 @@ def test_sample_store_forms(engine):
     assert epoch(engine.prepared(sample_store=np.int32(0))) == epoch(engine.prepared(sample_store=0))
 
 
+@pytest.mark.parametrize("alpha", [1000.0, -1000.0, 1e300, 0])
+def test_extreme_sample_alpha(engine, alpha):
+    """Negatives are items whatever the exponent, drawn ahead or step by step, or sample_alpha is refused by name."""
+    for store in (0, 40):
+        gru = engine.new(sample_alpha=alpha)
+        try:
+            gru.prepare(plain(), store)
+        except ValueError as refusal:
+            assert str(refusal).startswith(f"sample_alpha={gru.sample_alpha!r}: ")
+        else:
+            drawn = np.concatenate([Y[len(X) :] for X, Y, *_ in epoch(gru)])
+            assert drawn.min() >= 0 and drawn.max() < 8 and len(drawn) >= 40
+
+
 def sessions_of(n, length=2):
     """``n`` sessions of ``length`` events."""
     events = range(n * length)

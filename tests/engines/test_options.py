@@ -122,7 +122,8 @@ KEPT = [  # option, given, kept
     *[
         (name, given, 0.5)
         for name in (
-            "dropout_p_hidden dropout_p_embed smoothing learning_rate momentum lmbd grad_cap bpreg sigma logq sample_alpha"
+            "dropout_p_hidden dropout_p_embed smoothing learning_rate momentum lmbd grad_cap bpreg sigma logq "
+            "sample_alpha"
         ).split()
         for given in (0.5, np.float16(0.5), np.float32(0.5), np.float64(0.5), np.longdouble(0.5))
     ],
@@ -263,6 +264,15 @@ def test_adadelta_warns(engine, rate, shown):
     assert issubclass(caught[0].category, UserWarning)
     assert caught[0].filename == __file__, "the warning names the caller's line"
     assert gru.adapt == "adadelta"
+
+
+def test_adadelta_warns_from_set_params(engine):
+    gru = engine.GRU4Rec()
+    with pytest.warns(
+        UserWarning, match="^adadelta has no learning rate: learning_rate=0.1 is taken as 1.0$"
+    ) as caught:
+        gru.set_params(adapt="adadelta", adapt_params=[0.9])
+    assert len(caught) == 1 and caught[0].filename == __file__
 
 
 @pytest.mark.parametrize(
