@@ -1,6 +1,5 @@
 """A frame of events is read whatever its form, or refused by name before any work, and never changed."""
 
-import importlib.util
 import math
 import uuid
 from datetime import datetime, timedelta
@@ -12,7 +11,10 @@ import polars as pl
 import pytest
 from engine_tools import KEYS, epoch, plain, refused, unchanged
 
-ARROW = importlib.util.find_spec("pyarrow") is not None  # read where it is installed; the project itself needs none
+try:  # Arrow's columns are read where it is installed; the project itself needs none
+    import pyarrow as pa
+except ImportError:
+    pa = None
 START = pd.Timestamp("2014-04-07T10:51:09")
 
 
@@ -78,7 +80,7 @@ FORMS = {  # form -> a frame of the same events
     "Polars, chunks": lambda: pl.concat([polars()[:10], polars()[10:]], rechunk=False),
     "Polars, extra columns": lambda: polars().with_columns(A=pl.lit(None), B=pl.lit("x"), C=pl.lit([1, 2])),
 }
-if ARROW:
+if pa:
     FORMS |= {
         "Arrow": lambda: plain().astype({key: "int64[pyarrow]" for key in KEYS}),
         "Arrow, small": lambda: plain().astype({"ItemId": "uint8[pyarrow]", "Time": "double[pyarrow]"}),
@@ -103,8 +105,6 @@ def polars(frame=None):
 
 
 def arrow_dictionaries(frame):
-    import pyarrow as pa
-
     return pd.DataFrame(
         {
             name: pd.Series(
@@ -156,7 +156,7 @@ TEXT_FORMS = {
         {"SessionId": pl.Categorical, "ItemId": pl.Enum(sorted(set(map(str, f["ItemId"])), reverse=True))}
     ),
 }
-if ARROW:
+if pa:
     TEXT_FORMS |= {
         "Arrow": lambda f: f.astype(
             {"SessionId": pd.StringDtype("pyarrow"), "ItemId": pd.StringDtype("pyarrow", na_value=np.nan)}
