@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterator
 
-from gru4rec import engines
+from gru4rec import engines, terminal
 from parity.measure import Checks, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]

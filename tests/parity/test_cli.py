@@ -126,7 +126,7 @@ def test_a_damaged_recording_is_no_verdict(tmp_path, capsys):
         (["golden", "no-such-folder"], "no-such-folder: no recording"),
         (["run", "--config", "nothing"], "--config nothing"),
         (["run", "--set", "momentum"], "--set momentum: name=value is needed"),
-        (["run", "--set", "speed=3"], "speed=3"),
+        (["run", "--set", "speed=3"], "speed"),
         (["run", "--set", "layers=a/b"], "layers='a/b'"),
         (["run", "--train", "a.txt"], "--train and --test go together"),
         (["run", "--engine", "keras"], "two or more are needed"),
