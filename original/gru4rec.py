@@ -243,7 +243,7 @@ class GRU4Rec:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, backend: str | None = None, device: str | None = None) -> "GRU4Rec":
-        """A model as it was saved, which ``fit(resume=True)`` trains on; ``backend``, ``device``: to compute elsewhere."""
+        """A model as it was saved, which ``fit(resume=True)`` trains on; ``backend``, ``device``: other ones."""
         model = cls.__new__(cls)
         model.settings, model._state = states.load(path, backend=backend, device=device)
         return model

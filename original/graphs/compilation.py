@@ -124,7 +124,8 @@ def _headers() -> list[str]:
 def compiler_replaced(compile_str: Callable[..., Any]) -> Iterator[None]:
     """Within, the library's modules are compiled by ``compile_str``, in whatever thread.
 
-    The blocks of several threads run one after the other. The library has no place for a compiler of one's own, but calls ``GCC_compiler.compile_str`` at one place only.
+    The blocks of several threads run one after the other. The library has no place for a compiler of one's own, but
+    calls ``GCC_compiler.compile_str`` at one place only.
     """
     with _patching:
         before = cmodule.GCC_compiler.__dict__["compile_str"]

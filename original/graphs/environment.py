@@ -7,6 +7,7 @@ The library looks for both then, and cannot be told of either afterwards. What a
 import atexit
 import ctypes
 import ctypes.util
+import importlib
 import importlib.util
 import logging
 import os
@@ -37,6 +38,7 @@ def find_openblas() -> tuple[str, str | None]:
     Returns:
         Linker flags and name; ("", None) if there is none.
     """
+    importlib.import_module("numpy")  # SciPy's OpenBLAS needs libraries that NumPy brings
     scipy = importlib.util.find_spec("scipy")
     folder = Path(scipy.origin).parent.with_name("scipy.libs") if scipy and scipy.origin else None
     for library in sorted(folder.glob("libopenblas*.so")) if folder else []:
