@@ -18,7 +18,7 @@ def words(call, given):
     try:
         return "result", call(*given)
     except Exception as fault:
-        return type(fault).__name__, str(fault)
+        return next(kind.__name__ for kind in type(fault).__mro__ if kind.__module__ == "builtins"), str(fault)
 
 
 CALLS = {
