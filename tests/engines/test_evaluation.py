@@ -282,7 +282,7 @@ class Loop:
         return np.asarray(predict_for_item_ids) % 7
 
 
-def test_baselines_take_every_frame():
+def test_baselines_of_original_take_every_frame():
     from original import evaluation
 
     frame = plain()
