@@ -1,5 +1,6 @@
 """Damaged files: each is a ValueError that names the file and what is wrong, without memory, code or a crash."""
 
+import contextlib
 import copy
 import json
 import math
@@ -151,6 +152,54 @@ def test_nothing_is_unpickled(engine, protocol, tmp_path):
     assert not trace.exists()
 
 
+# ---- the checksum: what stands behind it is reached only by a forger, so it is put out of force in the engine
+
+
+class SameDigest:
+    """A SHA-256 that takes everything for the same."""
+
+    digest_size, block_size, name = 32, 64, "sha256"
+
+    def __init__(self, *data, **options):
+        pass
+
+    def update(self, data):
+        pass
+
+    def copy(self):
+        return self
+
+    def hexdigest(self):
+        return "0" * 64
+
+    def digest(self):
+        return bytes(32)
+
+
+@contextlib.contextmanager
+def without_checksum(engine):
+    """Every checksum of the engine's files fits."""
+    hashing = [m for n, m in sys.modules.items() if n.startswith(f"{engine.name}.") and hasattr(m, "hashlib")]
+    assert hashing, "no module of the engine makes a checksum by hashlib"
+    with pytest.MonkeyPatch.context() as patch:
+        for module in hashing:
+            patch.setattr(module, "hashlib", SimpleNamespace(sha256=SameDigest))
+        yield
+
+
+@pytest.fixture(params=["checksum", "forged"])
+def fresh(request, engine, tmp_path):
+    """(header, tensors' bytes) of a small model's file, read with its checksum and without one."""
+    gru = engine.prepared(sample_store=40, dropout_p_hidden=0.5)
+    with contextlib.ExitStack() as stack:
+        if request.param == "forged":
+            stack.enter_context(without_checksum(engine))
+        gru.save(tmp_path / "whole")
+        engine.GRU4Rec.load(tmp_path / "whole")
+        header, body = split_file((tmp_path / "whole").read_bytes())
+        yield unfolded(header), body
+
+
 # ---- the header
 
 JSON = st.recursive(
@@ -211,26 +260,16 @@ def loads_or_refuses(engine, path):
     else:
         json.dumps(gru.get_params())
         gru.get_weights()
-        assert gru.n_items == len(gru.itemidmap)
+        assert gru.n_items == len(gru.itemidmap) == len(gru.predict_next_batch([1], gru.itemidmap.index[:1], batch=1))
     assert peak() < 300 * MEBI
 
 
-def fresh(engine, folder):
-    """The file of a small model, made without the session's fixtures, for hypothesis."""
-    path = Path(folder) / "whole"
-    if not path.exists():
-        gru = engine.prepared(sample_store=40, dropout_p_hidden=0.5)
-        gru.save(path)
-    return path.read_bytes()
-
-
 @pytest.mark.filterwarnings("ignore")
-def test_mutated_headers(engine, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mutated")
-    header, body = split_file(fresh(engine, folder))
-    header, path = unfolded(header), folder / "model"
+def test_mutated_headers(engine, fresh, tmp_path):
+    header, body = fresh
+    path = tmp_path / "model"
 
-    @settings(max_examples=150, deadline=None, phases=[Phase.generate])  # shrinking a fault would take minutes
+    @settings(max_examples=200, deadline=None, phases=[Phase.generate])  # shrinking a fault would take minutes
     @given(mutated(header))
     def check(changed):
         try:
@@ -243,10 +282,10 @@ def test_mutated_headers(engine, tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_every_number_huge(engine, tmp_path):
+def test_every_number_huge(engine, fresh, tmp_path):
     """Each number of the header alone, and each size, made huge or negative: nothing is believed."""
-    header, body = split_file(fresh(engine, tmp_path))
-    header, path = unfolded(header), tmp_path / "model"
+    header, body = fresh
+    path = tmp_path / "model"
     numbers = [place for place in places(header) if place[-1] is not None and is_number(value_at(header, place))]
     assert len(numbers) > 50
     for place in numbers:
@@ -269,10 +308,10 @@ def as_given(before, value):
 @pytest.mark.parametrize(
     "option, value", [("batch_size", 10**12), ("layers", [10**7]), ("embedding", 10**9), ("batch_size", 10**8)]
 )
-def test_huge_options(engine, option, value, tmp_path):
+def test_huge_options(engine, fresh, option, value, tmp_path):
     """Options of a file that ask for memory which its tensors do not have are refused or cost nothing."""
-    header, body = split_file(fresh(engine, tmp_path))
-    header, path = unfolded(header), tmp_path / "model"
+    header, body = fresh
+    path = tmp_path / "model"
     here = [place for place in places(header) if place[-1] == option]
     assert len(here) == 1
     write_changed(path, changed_at(header, here[0], lambda c, k: c.__setitem__(k, value)), body)
@@ -335,44 +374,20 @@ def test_a_missing_or_further_tensor(engine, saved, tmp_path):
 # ---- behind the checksum: what a program with a fault, or a forger, would write
 
 
-class SameDigest:
-    """A SHA-256 that takes everything for the same."""
-
-    digest_size, block_size, name = 32, 64, "sha256"
-
-    def __init__(self, *data, **options):
-        pass
-
-    def update(self, data):
-        pass
-
-    def copy(self):
-        return self
-
-    def hexdigest(self):
-        return "0" * 64
-
-    def digest(self):
-        return bytes(32)
-
-
 @pytest.fixture
-def forged(engine, monkeypatch, tmp_path):
+def forged(engine, tmp_path):
     """(path, tensors, header's texts) of a file whose checksum fits whatever its tensors are."""
     from safetensors import safe_open
     from safetensors.numpy import load_file
 
     gru = engine.prepared(sample_store=40, dropout_p_hidden=0.5)
-    hashing = [m for n, m in sys.modules.items() if n.startswith(f"{engine.name}.") and hasattr(m, "hashlib")]
-    assert hashing, "no module of the engine makes a checksum by hashlib"
-    for module in hashing:
-        monkeypatch.setattr(module, "hashlib", SimpleNamespace(sha256=SameDigest))
     path = tmp_path / "model"
-    gru.save(path)
-    engine.GRU4Rec.load(path)
-    with safe_open(path, "np") as file:
-        meta = file.metadata()
-    return path, load_file(path), meta
+    with without_checksum(engine):
+        gru.save(path)
+        engine.GRU4Rec.load(path)
+        with safe_open(path, "np") as file:
+            meta = file.metadata()
+        yield path, load_file(path), meta
 
 
 POSITION = re.compile("pos|pointer|place|cursor", re.IGNORECASE)

@@ -75,7 +75,7 @@ def test_batch_size_changes_no_rank(engine, fitted):
 def test_a_huge_batch_size_costs_nothing(engine, fitted, name, items):
     """More lanes than there are sessions are as many lanes as there are sessions."""
     evaluate, memory = getattr(engine.evaluation, name), peak_memory()
-    found = evaluate(fitted, plain(), items, batch_size=10**9)
+    found = evaluate(fitted, plain(), items, batch_size=10**8)
     assert memory() < 300 * 2**20
     wanted = evaluate(fitted, plain(), items, batch_size=100)
     assert found.equals(wanted) if name == "ranks" else found == wanted
@@ -282,7 +282,7 @@ class Loop:
         return np.asarray(predict_for_item_ids) % 7
 
 
-def test_baselines_take_every_frame():
+def test_baselines_of_original_take_every_frame():
     from original import evaluation
 
     frame = plain()

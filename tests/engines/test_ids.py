@@ -251,6 +251,52 @@ def test_retraining_with_the_same_numbers(engine, own, dtype):
     )
 
 
+WIDE = {  # ids of the model, ids of the other frame
+    "uint64 and int64": (np.arange(8).astype("uint64") + np.uint64(HUGE), np.arange(8) - 4),
+    "int64 and uint64": (np.arange(8) - 4, np.arange(8).astype("uint64") + np.uint64(HUGE)),
+    "large int64 and floats": (np.arange(8) + 2**62, np.arange(8) * 1.0),
+    "floats and large int64": (np.arange(8) * 1.0, np.arange(8) + 2**62),
+    "small and large": (np.arange(8).astype("int8"), np.arange(8) + 2**62),
+}
+
+
+@pytest.mark.parametrize("kind", WIDE)
+def test_retraining_loses_no_id(engine, kind, tmp_path):
+    """New ids that have no type in common with the known ones, in which both are exact, are refused; else all stay."""
+    old, new = (ids.tolist() for ids in WIDE[kind])
+    gru = engine.prepared(with_ids(WIDE[kind][0]), n_epochs=0)
+    known = gru.itemidmap.index.tolist()
+    try:
+        gru.fit(with_ids(WIDE[kind][1]), 0, retrain=True)
+    except ValueError as refusal:
+        assert str(refusal).startswith("data: ")
+        assert gru.itemidmap.index.tolist() == known
+        return
+    ids = gru.itemidmap.index.tolist()
+    assert ids[:8] == known and set(map(int, ids)) == {*map(int, old), *map(int, new)}
+    assert gru.n_items == len(ids) == len({*old, *new})
+    gru.save(tmp_path / "model")
+    assert engine.GRU4Rec.load(tmp_path / "model").itemidmap.index.tolist() == ids
+
+
+@pytest.mark.parametrize(
+    "ids, other", [("int64", "uint64"), ("uint64", "int64"), ("uint64", "Int64"), ("int64", object)]
+)
+def test_neighbours_are_told_apart_across_types(engine, ids, other):
+    """Ids above 2**53, which are one float, are found exactly by a frame whose ids have another integer type."""
+    values = 2**62 + np.arange(8)
+    gru = engine.prepared(with_ids(values.astype(ids)))
+    frame = with_ids(values.astype("int64")).astype({"ItemId": other})
+    wanted = engine.evaluation.ranks(gru, with_ids(values.astype(ids)))
+    assert engine.evaluation.ranks(gru, frame)["rank"].tolist() == wanted["rank"].tolist()
+    one = with_ids(values.astype("int64")[[0] * 8]).assign(ItemId=int(values[3]) + 100).astype({"ItemId": other})
+    with pytest.raises(ValueError, match="^test_data: "):
+        engine.evaluation.ranks(gru, one)
+    gru.n_epochs = 0
+    gru.fit(frame, 0, retrain=True)
+    assert gru.n_items == 8
+
+
 def test_retraining_adds_new_items(engine, own):
     """Items not seen before come after the known ones, whose weights stay."""
     old, items = own.get_weights(), own.itemidmap.index.tolist()

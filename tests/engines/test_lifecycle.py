@@ -41,7 +41,7 @@ def test_no_weights(engine, call, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("call", CALLS_OF_KERAS)
-def test_no_weights_keras_port(call, tmp_path, monkeypatch):
+def test_no_weights_of_keras_port(call, tmp_path, monkeypatch):
     from keras_port import GRU4Rec
 
     monkeypatch.chdir(tmp_path)

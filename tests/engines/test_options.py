@@ -205,7 +205,7 @@ def test_options_of_one_engine(engine):
             assert kept == value and plain_python(kept) and isinstance(kept, kinds.get(words, str))
 
 
-def test_dwell_time():
+def test_dwell_time_of_keras_port():
     from keras_port.dwell import MOST_BUCKETS
     from keras_port.gru4rec import GRU4Rec
 

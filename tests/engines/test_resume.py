@@ -231,7 +231,7 @@ def test_too_few_sessions_on_resume(own):
         own.fit(few, 40, resume=True)
 
 
-def test_dwell_needs_the_same_times(tmp_path):
+def test_dwell_of_keras_port_needs_the_same_times(tmp_path):
     """Where the network reads times, other times of the same order are other data."""
     from engine_tools import ENGINES
 
