@@ -19,7 +19,8 @@ NOT_MATHEMATICS = (
 LATER = re.compile(r"dwell|log_?q|log_support|log_P", re.IGNORECASE)
 _TALK = ("warn", "debug", "info", "warning", "error", "exception", "log", "print")
 _BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
-_SKIPPED = ("annotation", "returns", "decorator_list", "type_comment", "keywords", "bases")
+# Defaults are interface: what the published ones are stands in the settings, and other callers pass theirs.
+_SKIPPED = ("annotation", "returns", "decorator_list", "type_comment", "keywords", "bases", "defaults", "kw_defaults")
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,6 @@ def _of_body(owner: Any, function: str, bound: set[str] | None, field: str = "bo
         elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if any(fnmatch(statement.name, pattern) for pattern in NOT_MATHEMATICS) or LATER.search(statement.name):
                 continue
-            yield from _of_expressions(statement, statement, inner)
             names = {a.arg for a in (*statement.args.posonlyargs, *statement.args.args, *statement.args.kwonlyargs)}
             yield from _of_body(statement, inner, names)
         elif isinstance(statement, ast.If) and (_is_guard(statement) or LATER.search(ast.unparse(statement.test))):

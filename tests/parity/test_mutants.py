@@ -123,6 +123,7 @@ def test_a_loop_s_continue_and_a_constructor_s_settings():
         "x = f(log_q + 1)",
         "def dwell_buckets(x):\n    return x + 1",
         "from a import b\nassert a < b",
+        "def f(x, n=1):\n    return g(x, jit_compile=True)",
     ],
 )
 def test_what_is_no_mathematics_is_left_alone(source):
