@@ -1,5 +1,5 @@
-"""Installs ``original`` (GRU4Rec on Aesara), ``keras_port`` (in Keras 3), ``parity`` (the harness over both) and
-``experiments`` (the command ``gru4rec``).
+"""Installs ``original`` (GRU4Rec on Aesara), ``keras_port`` (in Keras 3), ``gru4rec`` (the command, and what commands
+and harness share) and ``parity`` (the harness over both engines).
 """
 
 import re
@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 README = ROOT / "README.md"
-PACKAGES = ("original", "keras_port", "parity", "experiments")
+PACKAGES = ("original", "keras_port", "gru4rec", "parity")
 
 
 def cited_version() -> str:
@@ -27,8 +27,14 @@ setup(
     # Listed here, CITATION.cff also travels in the source archive, where the version above is read from it.
     license_files=["LICENSE", "CITATION.cff"],
     packages=find_packages(str(ROOT), include=[f"{name}{end}" for name in PACKAGES for end in ("", ".*")]),
-    package_data={"parity.report": ["schema.json", "style.css"], "parity.recordings": ["*.npz", "*.json", "FORMAT.md"], "experiments": ["paramfiles/*.toml"]},
-    entry_points={"console_scripts": ["gru4rec=experiments.cli:main"]},
+    package_data={
+        "": ["py.typed"],
+        "parity.recordings": ["*.npz", "*.json", "*.md"],
+        "parity.convergence": ["*.npz", "*.json"],
+        "parity.mutants": ["*.json"],
+        "parity.report": ["*.json", "*.css", "templates/*"],
+    },
+    entry_points={"console_scripts": ["gru4rec=gru4rec.cli:main"]},
     # From below: pandas 3, Polars 2 and Keras 3.15 start at Python 3.11. From above: Python 3.12 has no
     # numpy.distutils, which Aesara 2.9.4 imports with NumPy 1.26 to look for a BLAS.
     python_requires=">=3.11,<3.12",
@@ -46,6 +52,11 @@ setup(
         "polars>=2.1,<3",
         "matplotlib>=3.10,<4",
         "rich>=14,<16",
+        "jinja2>=3.1,<4",
+        # Older ones cannot resolve the references within a schema of draft 2020-12 by their registry.
+        "jsonschema>=4.18,<5",
+        # Without it a report cannot say which BLAS kernel ran, nor on how many threads.
+        "threadpoolctl>=3.5,<4",
         "safetensors>=0.5,<1",
         "optuna>=5,<6",
         # Optuna's storage; its errors are what a storage that cannot be reached raises.
@@ -58,7 +69,7 @@ setup(
         "torch": ["torch>=2.6,<2.13"],
         # For studies of `gru4rec tune` that several hosts share.
         "postgresql": ["psycopg[binary]>=3.2,<4"],
-        "test": ["jsonschema>=4", "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

@@ -52,14 +52,18 @@ class PeakMemory:
 def measure(n_items, units, seconds):
     """Figures of one size, in this process."""
     from benchmarks import keras_data
-    from keras_port import GRU4Rec
+    from keras_port import GRU4Rec, programs, step
 
     gru = GRU4Rec(layers=[units], batch_size=32, n_sample=2048, **keras_data.SETTINGS["bpr-max"])
     gru.prepare(keras_data.events(n_items, max(20000, n_items // 4)), sample_store=2_000_000)
-    tensors = sum(4 * variable.value.shape.num_elements() for variable in gru.model.train_state.variables().values())
-    dataset, run = gru._dataset, gru.model.program("steps")
-    dataset.start_epoch()
-    chunks = [dataset[i] for i in range(8)]
+    variables, source = gru.trainer.state.variables(), gru.trainer.batches
+    tensors = sum(4 * variable.value.shape.num_elements() for variable in variables.values())
+    source.start_epoch()
+    chunks = [source.chunk(number) for number in range(8)]
+
+    def run(chunk):
+        return programs.run(step.run_steps, gru.model, variables, chunk)
+
     before = resident()
     start = time.perf_counter()
     run(chunks[0]).numpy()
@@ -88,11 +92,12 @@ def measure(n_items, units, seconds):
 
 def near(chunks, n_items, among=3000):
     """The same chunks with every item replaced by one of the first ``among``."""
-    from keras_port.sessions import add_occurrences
+    from keras_port.batches import add_last_occurrences
 
     folded = [{**chunk, "X": chunk["X"] % among, "Y": chunk["Y"] % among} for chunk in chunks]
     for chunk in folded:
-        add_occurrences(chunk, [part for part in ("X", "Y") if f"last_{part}" in chunk], np.zeros(n_items, np.int32))
+        read_at = [part for part in ("X", "Y") if f"last_{part}" in chunk]
+        add_last_occurrences(chunk, read_at, np.zeros(n_items, np.int32))
     return folded
 
 

@@ -54,11 +54,9 @@ class KerasPort:
         self.gru.prepare(train)
 
     def train(self, steps):
-        dataset = self.gru._dataset
-        dataset.start_epoch()
-        dataset._fixed = dataset.positions[:steps]
-        self.gru.model._fit_epoch(dataset, _Silent())
-        dataset._fixed = None
+        import keras
+
+        self.gru.trainer.epoch(0, keras.callbacks.CallbackList(), steps)
 
     def evaluate(self):
         return self.evaluation.evaluate_gpu(self.gru, self.test, cut_off=CUT_OFFS)
@@ -89,13 +87,14 @@ class Plain:
 
     def __init__(self, config, train, test):
         from keras_port import GRU4Rec
-        from keras_port.sessions import last_occurrence
+        from keras_port.batches import last_occurrences
 
         gru = GRU4Rec(**OPTIONS, **keras_data.SETTINGS[config])
         gru.prepare(train, sample_store=2_000_000)
         rng, scratch, ready = np.random.RandomState(0), np.zeros(gru.n_items, np.int32), []
         for batch in itertools.islice((b for b in gru.batches() if len(b.X) == gru.batch_size), 400):
-            last = [last_occurrence(part, scratch).astype(np.int32) for part in (batch.X, batch.Y)]
+            parts = batch.X, batch.Y
+            last = [last_occurrences(part, np.ones(len(part), bool), scratch).astype(np.int32) for part in parts]
             ready.append((batch.X, batch.Y, *last, batch.R, rng.rand(gru.batch_size, gru.layers[-1]) < 0.7))
         self.ready, self.step = itertools.cycle(ready), self._compile(gru.n_items, config)
 
@@ -131,14 +130,6 @@ class Products:
     def evaluate(self):
         for start in range(0, len(self.states), 256):
             self.product(self.states[start : start + 256]).numpy()
-
-
-class _Silent:
-    def on_train_batch_begin(self, batch):
-        pass
-
-    def on_train_batch_end(self, batch, logs):
-        pass
 
 
 def _serve(pipe, name, config, arguments):

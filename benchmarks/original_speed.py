@@ -1,9 +1,8 @@
 """How fast original/ trains, against the plain graph, in pairs.
 
-    python -m benchmarks.original_speed --train TRAIN.txt            steps/s: plain graph, C mode and JAX mode, as
-    ratios python -m benchmarks.original_speed --train TRAIN.txt --cold     seconds from a cold start to the first step
-    as well python -m benchmarks.original_speed --items 37483 1000000        time and memory of a step by the number of
-    items
+--train TRAIN.txt           steps/s of the plain graph, of C mode and of JAX mode, and their ratios
+--train TRAIN.txt --cold    the same, and the seconds from a cold start to the first step
+--items 37483 1000000       time and memory of a step by the number of items
 
 Every contender runs in a process of its own with its model compiled and warm. They take turns, a block of steps each,
 over and over, so that a machine whose speed drifts slows all of them alike; the ratios are taken block by block and
@@ -16,6 +15,9 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -38,7 +40,7 @@ SETTINGS = {
 SPEC = {"bpr-max": "setting 1, bpr-max", "cross-entropy": "setting 3, cross-entropy"}
 
 
-def batches_of(train, config, count):
+def batches_of(train: str, config: str, count: int) -> tuple[int, list[Any]]:
     """The first ``count`` batches of a training file, all of 32 lanes."""
     import pandas as pd
 
@@ -49,8 +51,9 @@ def batches_of(train, config, count):
     return model.n_items, [batch for batch, _ in zip(model.batches(), range(count))]
 
 
-def random_batches(n_items, count, lanes=32, n_sample=2048):
-    from original.sessions import Batch
+def random_batches(n_items: int, count: int, lanes: int = 32, n_sample: int = 2048) -> list[Any]:
+    """Batches of random items."""
+    from original.batches import Batch
 
     rng = np.random.RandomState(0)
     return [
@@ -64,23 +67,22 @@ def random_batches(n_items, count, lanes=32, n_sample=2048):
     ]
 
 
-def stepper(contender, config, n_items):
+def stepper(contender: str, config: str, n_items: int) -> Callable[[Any], Any]:
     """``step(batch) -> cost`` of one contender, built in this process."""
     if contender == "plain":
         from benchmarks.plain_aesara import plain_step
 
         function = plain_step(n_items, config)
         return lambda batch: float(function(batch.X, batch.Y, batch.R.astype("float32")))
-    from original.gru4rec import GRU4Rec
+    from original.settings import Settings
+    from original.state import of_size
 
-    model = GRU4Rec(**SETTINGS[config], backend=contender)
-    model.build(n_items)
-    step, _ = model._compiled_step()
-    chunk = model._backend.steps_a_call
+    trainer = of_size(Settings(**SETTINGS[config], backend=contender), n_items).built.trainer
+    step, chunk = trainer.compiled_step(), trainer.network.backend.steps_per_call
     waiting = []
 
     def train(batch):
-        waiting.append(model._inputs(batch.X, batch.Y, batch.R, model._masks(len(batch.X)), batch.lanes))
+        waiting.append(trainer.inputs(batch, trainer.masks(len(batch.X))))
         if len(waiting) == chunk:
             step(waiting)
             waiting.clear()
@@ -88,7 +90,7 @@ def stepper(contender, config, n_items):
     return train
 
 
-def _serve(pipe, contender, config, n_items, batches):
+def _serve(pipe: Connection, contender: str, config: str, n_items: int, batches: list[Any]) -> None:
     begin = time.perf_counter()
     step = stepper(contender, config, n_items)
     step(batches[0])
@@ -108,7 +110,7 @@ def _serve(pipe, contender, config, n_items, batches):
 class Contender:
     """A process that trains when told to."""
 
-    def __init__(self, name, config, n_items, batches, cold=False):
+    def __init__(self, name: str, config: str, n_items: int, batches: list[Any], cold: bool = False):
         flags = os.environ.get("AESARA_FLAGS")
         self.cache = tempfile.TemporaryDirectory() if cold else None
         if cold:
@@ -125,11 +127,12 @@ class Contender:
             if flags is not None:
                 os.environ["AESARA_FLAGS"] = flags
 
-    def seconds_a_step(self, steps):
+    def seconds_a_step(self, steps: int) -> float:
+        """Do steps; the mean time of one."""
         self.pipe.send(steps)
         return self.pipe.recv()
 
-    def stop(self):
+    def stop(self) -> float:
         """End the process; returns its peak memory in GiB."""
         self.pipe.send(None)
         peak = self.pipe.recv()
@@ -139,13 +142,14 @@ class Contender:
         return peak
 
 
-def compare(contenders, rounds, steps):
+def compare(contenders: list[Contender], rounds: int, steps: int) -> np.ndarray:
     """Seconds a step of each contender, (rounds, contenders), taken in turns after one round of warm-up."""
     times = [[c.seconds_a_step(steps) for c in contenders] for _ in range(rounds + 1)]
     return np.array(times[1:])
 
 
-def against_plain(arguments, console):
+def against_plain(arguments: argparse.Namespace, console: Console) -> None:
+    """Print a table a setting: steps/s of each contender, and its ratio to the plain graph."""
     names = ["plain", "c", "jax"]
     for config in arguments.config:
         n_items, batches = batches_of(arguments.train, config, 400)
@@ -169,7 +173,8 @@ def against_plain(arguments, console):
         console.print(table)
 
 
-def by_items(arguments, console):
+def by_items(arguments: argparse.Namespace, console: Console) -> None:
+    """Print time and memory of a step by the number of items."""
     names = arguments.modes
     table = Table(
         title=f"{SPEC['bpr-max']}: a step by the number of items, {arguments.rounds} rounds of {arguments.steps} steps"
@@ -188,7 +193,8 @@ def by_items(arguments, console):
     console.print(table)
 
 
-def main():
+def main() -> None:
+    """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", help="a prepared training file")
     parser.add_argument("--config", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))

@@ -4,6 +4,8 @@ Nothing here is tuned: every tensor is one expression, the dropout is drawn in t
 as they are written, no BLAS library is linked. ``benchmarks/original_speed.py`` times this against original/ in pairs.
 """
 
+from typing import Any
+
 import numpy as np
 
 SETTINGS = {
@@ -12,20 +14,20 @@ SETTINGS = {
 }
 
 
-def plain_step(n_items, config, units=100, batch_size=32, n_sample=2048, dtype="float32"):
+def plain_step(n_items: int, config: str, units: int = 100, batch_size: int = 32, dtype: str = "float32") -> Any:
     """Compile ``step(X, Y, R) -> cost`` for one GRU layer, adagrad and momentum, without embedding."""
     import aesara
-    import aesara.tensor as at
+    import aesara.tensor as tensor
     from aesara.sandbox.rng_mrg import MRG_RandomStream
 
     s = SETTINGS[config]
     rng = np.random.RandomState(42)
 
-    def weight(rows, cols):
+    def weight(rows: int, cols: int) -> Any:
         sigma = np.sqrt(6 / (rows + cols))
         return aesara.shared((rng.rand(rows, cols) * 2 * sigma - sigma).astype(dtype))
 
-    def zeros_like(p):
+    def zeros_like(p: Any) -> Any:
         return aesara.shared(np.zeros_like(p.get_value()))
 
     L = units
@@ -35,46 +37,48 @@ def plain_step(n_items, config, units=100, batch_size=32, n_sample=2048, dtype="
     Wy, By = weight(n_items, L), aesara.shared(np.zeros((n_items, 1), dtype))
     H = aesara.shared(np.zeros((batch_size, L), dtype))
 
-    X, Y, R = at.ivector("X"), at.ivector("Y"), at.vector("R", dtype)
+    X, Y, R = tensor.ivector("X"), tensor.ivector("Y"), tensor.vector("R", dtype)
     Sx, Sy, SBy = Wx[X], Wy[Y], By[Y]
     v = Sx + Bh
-    rz = at.sigmoid(v[:, L:] + at.dot(H, Wrz))
+    rz = tensor.sigmoid(v[:, L:] + tensor.dot(H, Wrz))
     r, z = rz[:, :L], rz[:, L:]
-    c = at.tanh(at.dot(H * r, Wh) + v[:, :L])
+    c = tensor.tanh(tensor.dot(H * r, Wh) + v[:, :L])
     h = (1 - z) * H + z * c
     if s["dropout"]:
         keep = 1 - s["dropout"]
         h = h * MRG_RandomStream(12345).binomial(h.shape, p=keep, dtype=dtype) / np.asarray(keep, dtype)
-    o = at.dot(h, Sy.T) + SBy.flatten()
+    o = tensor.dot(h, Sy.T) + SBy.flatten()
     M = X.shape[0]
 
     if s["loss"] == "cross-entropy":
-        e = at.exp(o - o.max(axis=1, keepdims=True))
+        e = tensor.exp(o - o.max(axis=1, keepdims=True))
         p = e / e.sum(axis=1, keepdims=True)
-        loss = at.mean(-at.log(at.diag(p) + 1e-24))
+        loss = tensor.mean(-tensor.log(tensor.diag(p) + 1e-24))
     else:
-        yhat = at.switch(o >= 0, o, np.asarray(s["elu"], dtype) * (at.exp(o) - 1))
-        t = at.diag(yhat).dimshuffle(0, "x")
-        negative = 1 - at.eye(M, yhat.shape[1], dtype=dtype)
+        yhat = tensor.switch(o >= 0, o, np.asarray(s["elu"], dtype) * (tensor.exp(o) - 1))
+        t = tensor.diag(yhat).dimshuffle(0, "x")
+        negative = 1 - tensor.eye(M, yhat.shape[1], dtype=dtype)
         masked = yhat * negative
-        e = at.exp(masked - masked.max(axis=1, keepdims=True)) * negative
+        e = tensor.exp(masked - masked.max(axis=1, keepdims=True)) * negative
         w = e / e.sum(axis=1, keepdims=True)
-        loss = at.mean(-at.log((w * at.sigmoid(t - yhat)).sum(axis=1) + 1e-24) + s["bpreg"] * (w * yhat**2).sum(axis=1))
-    cost = at.cast(loss * M / batch_size, dtype)
+        loss = tensor.mean(
+            -tensor.log((w * tensor.sigmoid(t - yhat)).sum(axis=1) + 1e-24) + s["bpreg"] * (w * yhat**2).sum(axis=1)
+        )
+    cost = tensor.cast(loss * M / batch_size, dtype)
 
     lr, momentum, eps = (np.asarray(x, dtype) for x in (s["learning_rate"], s["momentum"], 1e-6))
     updates = [(H, h * (1 - R).dimshuffle(0, "x"))]
-    for p, g in zip((Wh, Wrz, Bh), at.grad(cost, [Wh, Wrz, Bh])):
+    for p, g in zip((Wh, Wrz, Bh), tensor.grad(cost, [Wh, Wrz, Bh])):
         a, vel = zeros_like(p), zeros_like(p)
         a_new = a + g**2
-        v_new = momentum * vel - lr * g / at.sqrt(a_new + eps)
+        v_new = momentum * vel - lr * g / tensor.sqrt(a_new + eps)
         updates += [(a, a_new), (vel, v_new), (p, p + v_new)]
-    for p, idx, g in zip((Wx, Wy, By), (X, Y, Y), at.grad(cost, [Sx, Sy, SBy])):
+    for p, rows, g in zip((Wx, Wy, By), (X, Y, Y), tensor.grad(cost, [Sx, Sy, SBy])):
         a, vel = zeros_like(p), zeros_like(p)
-        v_new = momentum * vel[idx] - lr * g / at.sqrt(a[idx] + g**2 + eps)
+        v_new = momentum * vel[rows] - lr * g / tensor.sqrt(a[rows] + g**2 + eps)
         updates += [
-            (a, at.inc_subtensor(a[idx], g**2)),
-            (vel, at.set_subtensor(vel[idx], v_new)),
-            (p, at.inc_subtensor(p[idx], v_new)),
+            (a, tensor.inc_subtensor(a[rows], g**2)),
+            (vel, tensor.set_subtensor(vel[rows], v_new)),
+            (p, tensor.inc_subtensor(p[rows], v_new)),
         ]
     return aesara.function([X, Y, R], cost, updates=updates, allow_input_downcast=True)

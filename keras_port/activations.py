@@ -5,52 +5,62 @@ count, because a batch with empty lanes carries columns that belong to no item.
 """
 
 import re
+from typing import Any, Callable
 
 from keras import ops
 
-from keras_port import backends
+from keras_port import backend
 
 _PLAIN = {
     "linear": lambda x: x,
     # its derivative at 0 is 1, as of leaky and elu; that of ops.relu is 0, and a dropped-out state scores exactly 0
     "relu": lambda x: ops.where(x >= 0, x, ops.zeros_like(x)),
-    "tanh": backends.tanh,
+    "tanh": backend.tanh,
 }
 _PARAMETRIC = {"leaky": 1, "elu": 1, "selu": 2}  # name -> number of constants
 _NUMBER = r"-(-?\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+)"
 
 
-def hidden(name):
-    """Elementwise activation: linear, relu, tanh, leaky-X, elu-X or selu-X-Y. Raises ValueError for another name."""
-    act = _elementwise(name)
-    if act is None:
-        raise ValueError(f"hidden_act={name!r}: linear, relu, tanh, leaky-X, elu-X or selu-X-Y is accepted")
-    return act
+def is_hidden(name: str) -> bool:
+    """Whether ``name`` is linear, relu, tanh, leaky-X, elu-X or selu-X-Y."""
+    return _elementwise(name) is not None
 
 
-def final(name):
-    """Output activation ``f(scores, columns, training)``: those of :func:`hidden`, softmax and softmax_logit.
+def is_final(name: str) -> bool:
+    """Whether ``name`` is one of :func:`is_hidden`, softmax or softmax_logit."""
+    return name in ("softmax", "softmax_logit") or is_hidden(name)
 
-    scores: (M, N). columns: (1, N) bool, true where the column is a scored item; None when all are.
+
+def hidden(name: str) -> Callable[[Any], Any]:
+    """The elementwise activation of a name of :func:`is_hidden`.
+
+    leaky: x if x >= 0 else X*x. elu: x if x >= 0 else X*(e^x - 1). selu: X*(x if x >= 0 else Y*(e^x - 1)).
+    """
+    return _elementwise(name)
+
+
+def final(name: str) -> Callable[[Any, Any, bool], Any]:
+    """The output activation of a name of :func:`is_final`.
+
+    Returns:
+        ``f(scores, columns, training)``. scores: (M, N). columns: (1, N) bool, true where the column is a scored item;
+        None when all are. softmax_logit is what it says in training, and softmax(scores) in prediction.
     """
     if name == "softmax":
         return lambda scores, columns, training: softmax(scores, columns)
     if name == "softmax_logit":
         return lambda scores, columns, training: (softmax_logit if training else softmax)(scores, columns)
     act = _elementwise(name)
-    if act is None:
-        accepted = "softmax, softmax_logit, linear, relu, tanh, leaky-X, elu-X or selu-X-Y"
-        raise ValueError(f"final_act={name!r}: {accepted} is accepted")
     return lambda scores, columns, training: act(scores)
 
 
-def softmax(scores, columns=None):
+def softmax(scores: Any, columns: Any = None) -> Any:
     """exp(o - max o) / sum exp(o - max o) along each row; 0 in columns that do not count."""
     weights = _exp_below_max(scores, columns)[1]
     return weights / ops.sum(weights, axis=1, keepdims=True)
 
 
-def softmax_logit(scores, columns=None):
+def softmax_logit(scores: Any, columns: Any = None) -> Any:
     """logsumexp(o) - o along each row, that is -log softmax(o), after subtracting the row maximum."""
     shifted, weights = _exp_below_max(scores, columns)
     return ops.log(ops.sum(weights, axis=1, keepdims=True)) - shifted

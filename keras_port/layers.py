@@ -5,6 +5,8 @@ differentiates with respect to the looked-up rows, so that neither a gradient no
 table.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -14,7 +16,7 @@ from keras_port import activations
 class _WeightedLayer(keras.layers.Layer):
     """A layer whose weights carry the names of the paper's implementation and start at zero until they are drawn."""
 
-    def _weight(self, name, shape):
+    def _weight(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
         return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=True)
 
 
@@ -25,19 +27,20 @@ class ItemTable(_WeightedLayer):
     Input: (M,) item indices. Output: (M, width).
     """
 
-    def __init__(self, n_items, width, weight_name, **kwargs):
+    def __init__(self, n_items: int, width: int, weight_name: str, **kwargs: Any):
         super().__init__(**kwargs)
         self.n_items, self.width, self.weight_name = n_items, width, weight_name
         self.table = self._weight(weight_name, (n_items, width))
         self.built = True
 
-    def lookup(self, indices):
+    def lookup(self, indices: Any) -> Any:
+        """The rows of ``indices``."""
         return ops.take(self.table, indices, axis=0)
 
-    def call(self, indices):
+    def call(self, indices: Any) -> Any:
         return self.lookup(indices)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {"n_items": self.n_items, "width": self.width, "weight_name": self.weight_name}
         return {**super().get_config(), **config}
 
@@ -49,17 +52,17 @@ class DwellTable(_WeightedLayer):
     Input: (M,) buckets 0..n_buckets. Output: (M, width), width = 3*L_0.
     """
 
-    def __init__(self, n_buckets, width, **kwargs):
+    def __init__(self, n_buckets: int, width: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.n_buckets, self.width = n_buckets, width
         self.table = self._weight("D", (n_buckets + 1, width))
         self.built = True
 
-    def call(self, buckets):
+    def call(self, buckets: Any) -> Any:
         # a product, not a look-up: its gradient is one too, where a look-up's adds up the rows one by one
         return ops.one_hot(buckets, self.n_buckets + 1, dtype=self.table.dtype) @ self.table
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "n_buckets": self.n_buckets, "width": self.width}
 
 
@@ -76,7 +79,7 @@ class SessionGRU(_WeightedLayer):
     3*units), added to v. Output: (M, units).
     """
 
-    def __init__(self, units, input_width, hidden_act, index=0, **kwargs):
+    def __init__(self, units: int, input_width: int | None, hidden_act: str, index: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         self.units, self.input_width, self.hidden_act, self.index = units, input_width, hidden_act, index
         self.activation = activations.hidden(hidden_act)
@@ -86,7 +89,7 @@ class SessionGRU(_WeightedLayer):
         self.Bh = self._weight(f"Bh{index}", (3 * units,))
         self.built = True
 
-    def call(self, x, H, added=None):
+    def call(self, x: Any, H: Any, added: Any = None) -> Any:
         v = (x if self.Wx is None else x @ self.Wx) + self.Bh
         v = v if added is None else v + added
         gates = ops.sigmoid(v[:, self.units :] + H @ self.Wrz)
@@ -94,7 +97,7 @@ class SessionGRU(_WeightedLayer):
         c = self.activation((H * r) @ self.Wh + v[:, : self.units])
         return (1.0 - z) * H + z * c
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {
             "units": self.units,
             "input_width": self.input_width,
@@ -112,7 +115,7 @@ class ItemScorer(_WeightedLayer):
     ``columns`` (1, N) bool: columns that a softmax counts; all by default.
     """
 
-    def __init__(self, n_items, units, final_act, **kwargs):
+    def __init__(self, n_items: int, units: int, final_act: str, **kwargs: Any):
         super().__init__(**kwargs)
         self.n_items, self.units, self.final_act = n_items, units, final_act
         self.activation = activations.final(final_act)
@@ -120,12 +123,13 @@ class ItemScorer(_WeightedLayer):
         self.By = self._weight("By", (n_items, 1))
         self.built = True
 
-    def lookup(self, indices):
+    def lookup(self, indices: Any) -> tuple[Any, Any]:
+        """The rows of ``indices`` in Wy and in By."""
         return ops.take(self.Wy, indices, axis=0), ops.take(self.By, indices, axis=0)
 
-    def call(self, h, Wy=None, By=None, columns=None, training=False):
+    def call(self, h: Any, Wy: Any = None, By: Any = None, columns: Any = None, training: bool = False) -> Any:
         Wy, By = (self.Wy, self.By) if Wy is None else (Wy, By)
         return self.activation(h @ ops.transpose(Wy) + ops.transpose(By), columns, training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "n_items": self.n_items, "units": self.units, "final_act": self.final_act}

@@ -1,20 +1,21 @@
 """Update rules of GRU4Rec: pure functions of gradients and state.
 
-A dense tensor is updated as a whole. A row tensor (n, W), read at ``idx`` (N,), is updated in those rows only, from one
-gradient an occurrence (N, W); an index may occur several times. What becomes of repeated rows is part of the published
-program's behaviour and is written out here: sums grow by every occurrence, decay is applied once, and the velocity of
-the last occurrence stays.
+A dense tensor is updated as a whole. A row tensor (n, W), read at N rows, is updated in those only, from one gradient
+an occurrence (N, W); a row may occur several times. What becomes of repeated rows is part of the published program's
+behaviour and is written out here: sums grow by every occurrence, decay is applied once, and the velocity of the last
+occurrence stays. The check ``update`` of the parity suite guards it.
 
-State: a dict of slots, each of the tensor's shape, all 0 at the start. ``acc``: sum or running mean of squared
-gradients; ``upd``: running mean of squared updates; ``mean``: first moment; ``count``: steps; ``vel``: velocity.
+A rule is a pair of functions, for dense and for row tensors, and a named tuple of slots as its state; each slot is of
+the tensor's shape, and 0 at the start.
 """
 
-from typing import NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 
 import numpy as np
 from keras import ops
 
-from keras_port import backends
+from keras_port import backend
+from keras_port.settings import Settings
 
 EPS = 1e-6
 
@@ -22,189 +23,281 @@ EPS = 1e-6
 class Occurrences(NamedTuple):
     """Where the rows of a gradient belong. N occurrences."""
 
-    idx: object  # (N,) row of each
-    valid: object  # (N, 1) 1 for a real occurrence, 0 for one of an empty lane, whose row some real occurrence has too
-    last: object  # (N,) the position of the last real occurrence of the same row; None unless momentum > 0
+    rows: Any  # (N,) row of each
+    real: Any  # (N, 1) 1 for a real occurrence, 0 for one of an empty lane, whose row some real occurrence has too
+    last: Any  # (N,) the position of the last real occurrence of the same row; None unless momentum > 0
 
 
-def _f(value):
-    """Options that the published program keeps as float32 whatever the type of the graph."""
-    return float(np.float32(value))
+class Rule(NamedTuple):
+    """An adaptive step. The step that comes out is for one unit of the learning rate."""
+
+    state: Any  # the type of its slots, a named tuple
+    dense: Callable[[Any, Any], tuple[Any, Any]]  # (g, state) -> (step, new state), all of the tensor's shape
+    rows: Callable[[Any, Any, Occurrences], tuple[Any, Any]]  # (g (N, W), state, occurrences) -> (step (N, W), state)
 
 
-def _add(table, at, values):
-    return backends.scatter_add(table, at.idx, values * at.valid)
+class NoState(NamedTuple):
+    """Of plain gradient descent."""
 
 
-def _set(table, at, values):
-    return backends.scatter_set(table, at.idx, values)
+class Accumulated(NamedTuple):
+    """Of adagrad and rmsprop."""
+
+    acc: Any  # sum, or running mean, of squared gradients
 
 
-def _read(table, at):
-    return ops.take(table, at.idx, axis=0)
+class AdadeltaState(NamedTuple):
+    """Of adadelta."""
+
+    acc: Any  # running mean of squared gradients
+    upd: Any  # running mean of squared updates
 
 
-def _add_after_read(table, at, values, read):
+class AdamState(NamedTuple):
+    """Of adam."""
+
+    acc: Any  # running mean of squared gradients
+    mean: Any  # first moment
+    count: Any  # steps
+
+
+def read_rows(table: Any, occurrences: Occurrences) -> Any:
+    """The rows of ``table`` (n, W) at each occurrence, (N, W)."""
+    return ops.take(table, occurrences.rows, axis=0)
+
+
+def add_rows(table: Any, occurrences: Occurrences, values: Any) -> Any:
+    """``table`` with ``values`` (N, W) added for every real occurrence."""
+    return backend.scatter_add(table, occurrences.rows, values * occurrences.real)
+
+
+def set_rows(table: Any, occurrences: Occurrences, values: Any) -> Any:
+    """``table`` with its rows set to ``values`` (N, W), which are equal where a row repeats."""
+    return backend.scatter_set(table, occurrences.rows, values)
+
+
+def _add_after_read(table: Any, occurrences: Occurrences, values: Any, read: Any) -> Any:
     """Add non-negative ``values`` to a non-negative table of which ``read`` are the rows before the addition.
 
     The condition never holds; it tells the compiler that the rows are read first, without which it would keep a copy of
     the whole table for them.
     """
-    return _add(table, at, ops.where(values + read < 0, read, values))
+    return add_rows(table, occurrences, ops.where(values + read < 0, read, values))
 
 
-class SGD:
+def sgd() -> Rule:
     """step = g."""
-
-    slots = ()
-
-    def __init__(self, decays=()):
-        pass
-
-    def dense(self, g, s):
-        return g, s
-
-    def rows(self, g, s, at):
-        return g, s
+    return Rule(NoState, lambda g, state: (g, state), lambda g, state, occurrences: (g, state))
 
 
-class Adagrad:
+def adagrad() -> Rule:
     """a += g²; step = g / sqrt(a + eps) (Duchi et al. 2011).
 
     Rows: each occurrence steps with a from before the step and its own g² only; then a grows by the g² of every
     occurrence.
     """
 
-    slots = ("acc",)
+    def dense(g, state):
+        a = state.acc + g * g
+        return g / ops.sqrt(a + EPS), Accumulated(a)
 
-    def __init__(self, decays=()):
-        pass
-
-    def dense(self, g, s):
-        a = s["acc"] + g * g
-        return g / ops.sqrt(a + EPS), {"acc": a}
-
-    def rows(self, g, s, at):
-        before = _read(s["acc"], at)
+    def rows(g, state, occurrences):
+        before = read_rows(state.acc, occurrences)
         step = g / ops.sqrt(before + g * g + EPS)
-        return step, {"acc": _add_after_read(s["acc"], at, g * g, before)}
+        return step, Accumulated(_add_after_read(state.acc, occurrences, g * g, before))
+
+    return Rule(Accumulated, dense, rows)
 
 
-class _Decaying:
-    """Optimizers with running means. Decay rate b and 1 - b are rounded to float32 one by one, as published."""
+class _RunningMean(NamedTuple):
+    """mean = b*mean + (1-b)*values. b and 1 - b are rounded to float32 one by one, as published."""
 
-    def __init__(self, decays):
-        self.keep = [_f(b) for b in decays]
-        self.new = [_f(1.0 - b) for b in decays]
+    keep: float
+    new: float
 
-    def _dense_mean(self, mean, values, i=0):
-        return self.keep[i] * mean + self.new[i] * values
+    @classmethod
+    def of(cls, b: float) -> "_RunningMean":
+        return cls(_float32(b), _float32(1.0 - b))
 
-    def _row_mean(self, table, at, values, i=0):
+    def dense(self, mean: Any, values: Any) -> Any:
+        return self.keep * mean + self.new * values
+
+    def rows(self, table: Any, occurrences: Occurrences, values: Any) -> tuple[Any, Any]:
         """Decay once a distinct row, add every occurrence's share; returns the table and the rows read back."""
-        table = _set(table, at, self.keep[i] * _read(table, at))
-        table = _add(table, at, self.new[i] * values)
-        return table, _read(table, at)
+        table = set_rows(table, occurrences, self.keep * read_rows(table, occurrences))
+        table = add_rows(table, occurrences, self.new * values)
+        return table, read_rows(table, occurrences)
 
 
-class RMSProp(_Decaying):
+def rmsprop(b: float) -> Rule:
     """a = b*a + (1-b)*g²; step = g / sqrt(a + eps) (Tieleman and Hinton 2012)."""
+    mean = _RunningMean.of(b)
 
-    slots = ("acc",)
+    def dense(g, state):
+        a = mean.dense(state.acc, g * g)
+        return g / ops.sqrt(a + EPS), Accumulated(a)
 
-    def dense(self, g, s):
-        a = self._dense_mean(s["acc"], g * g)
-        return g / ops.sqrt(a + EPS), {"acc": a}
+    def rows(g, state, occurrences):
+        acc, a = mean.rows(state.acc, occurrences, g * g)
+        return g / ops.sqrt(a + EPS), Accumulated(acc)
 
-    def rows(self, g, s, at):
-        acc, a = self._row_mean(s["acc"], at, g * g)
-        return g / ops.sqrt(a + EPS), {"acc": acc}
+    return Rule(Accumulated, dense, rows)
 
 
-class Adadelta(_Decaying):
+def adadelta(b: float) -> Rule:
     """a = b*a + (1-b)*g²; q = (u + eps)/(a + eps); u = b*u + (1-b)*q*g²; step = g*sqrt(q) (Zeiler 2012)."""
+    mean = _RunningMean.of(b)
 
-    slots = ("acc", "upd")
+    def dense(g, state):
+        a = mean.dense(state.acc, g * g)
+        q = (state.upd + EPS) / (a + EPS)
+        return g * ops.sqrt(q), AdadeltaState(a, mean.dense(state.upd, q * g * g))
 
-    def dense(self, g, s):
-        a = self._dense_mean(s["acc"], g * g)
-        q = (s["upd"] + EPS) / (a + EPS)
-        return g * ops.sqrt(q), {"acc": a, "upd": self._dense_mean(s["upd"], q * g * g)}
-
-    def rows(self, g, s, at):
-        before = _read(s["upd"], at)
-        acc, a = self._row_mean(s["acc"], at, g * g)
+    def rows(g, state, occurrences):
+        before = read_rows(state.upd, occurrences)
+        acc, a = mean.rows(state.acc, occurrences, g * g)
         q = (before + EPS) / (a + EPS)
-        upd, _ = self._row_mean(s["upd"], at, q * g * g)
-        return g * ops.sqrt(q), {"acc": acc, "upd": upd}
+        upd, _ = mean.rows(state.upd, occurrences, q * g * g)
+        return g * ops.sqrt(q), AdadeltaState(acc, upd)
+
+    return Rule(AdadeltaState, dense, rows)
 
 
-class Adam(_Decaying):
+def adam(b1: float, b2: float) -> Rule:
     """a = b2*a + (1-b2)*g²; m = b1*m + (1-b1)*g; step = (m/(1-b1^t)) / (sqrt(a/(1-b1^t)) + eps).
 
     After Kingma and Ba 2015. As published, both corrections use b1, and for rows m grows by g² where the dense rule has
-    g.
+    g; every occurrence uses the t from before the step plus 1, and t grows by the number of occurrences.
     """
+    first, second = _RunningMean.of(b1), _RunningMean.of(b2)
 
-    slots = ("acc", "mean", "count")
-
-    def _step(self, m, a, t):
-        correction = 1.0 - ops.power(ops.full_like(t, self.keep[0]), t)
+    def step(m, a, t):
+        correction = 1.0 - ops.power(ops.full_like(t, first.keep), t)
         return (m / correction) / (ops.sqrt(a / correction) + EPS)
 
-    def dense(self, g, s):
-        a, m = self._dense_mean(s["acc"], g * g, 1), self._dense_mean(s["mean"], g, 0)
-        t = s["count"] + 1.0
-        return self._step(m, a, t), {"acc": a, "mean": m, "count": t}
+    def dense(g, state):
+        a, m = second.dense(state.acc, g * g), first.dense(state.mean, g)
+        t = state.count + 1.0
+        return step(m, a, t), AdamState(a, m, t)
 
-    def rows(self, g, s, at):
-        acc, a = self._row_mean(s["acc"], at, g * g, 1)
-        mean, m = self._row_mean(s["mean"], at, g * g, 0)
-        before = _read(s["count"], at)
-        count = _add_after_read(s["count"], at, ops.ones_like(before), before)
-        return self._step(m, a, before + 1.0), {"acc": acc, "mean": mean, "count": count}
+    def rows(g, state, occurrences):
+        acc, a = second.rows(state.acc, occurrences, g * g)
+        mean, m = first.rows(state.mean, occurrences, g * g)
+        before = read_rows(state.count, occurrences)
+        count = _add_after_read(state.count, occurrences, ops.ones_like(before), before)
+        return step(m, a, before + 1.0), AdamState(acc, mean, count)
+
+    return Rule(AdamState, dense, rows)
 
 
-ADAPT = {"": SGD, "adagrad": Adagrad, "rmsprop": RMSProp, "adadelta": Adadelta, "adam": Adam}
+def rule_of(settings: Settings) -> Rule:
+    """The rule that ``adapt`` names, with its decay rates."""
+    match settings.adapt:
+        case None:
+            return sgd()
+        case "adagrad":
+            return adagrad()
+        case "rmsprop":
+            return rmsprop(*settings.adapt_params)
+        case "adadelta":
+            return adadelta(*settings.adapt_params)
+        case _:
+            return adam(*settings.adapt_params)
 
 
-class Updater:
-    """The whole update of a model: adaptive step, L2 term, momentum, gradient cap."""
+class Rates(NamedTuple):
+    """The numbers of an update besides the rule's. lr and shrink are rounded to float32, as published."""
 
-    def __init__(self, settings):
-        self.rule = ADAPT[settings.adapt or ""](settings.adapt_params)
-        # adadelta sets its own pace: the published program forces the rate to 1
-        learning_rate = 1.0 if settings.adapt == "adadelta" else settings.learning_rate
-        self.lr, self.lmbd, self.momentum = _f(learning_rate), settings.lmbd, settings.momentum
-        self.shrink = _f(1.0 - learning_rate * settings.lmbd)
-        self.grad_cap = settings.grad_cap
-        self.slots = self.rule.slots + (("vel",) if settings.momentum > 0 else ())
+    lr: float
+    shrink: float  # 1 - lr*lmbd
+    lmbd: float
+    momentum: float
 
-    def cap(self, gradients):
-        """Scale all gradients by grad_cap/norm when their common L2 norm reaches ``grad_cap`` > 0."""
-        if not self.grad_cap > 0:
-            return gradients
-        norm = ops.sqrt(sum(ops.sum(g * g) for g in gradients.values()))
-        factor = ops.where(norm >= self.grad_cap, self.grad_cap / norm, ops.ones_like(norm))
-        return {name: g * factor for name, g in gradients.items()}
 
-    def dense(self, p, g, s):
-        """New (tensor, slots) of a dense tensor.
+def rates_of(settings: Settings) -> Rates:
+    """The rates that the settings name; adadelta sets its own pace, so its learning rate is 1."""
+    lr = 1.0 if settings.adapt == "adadelta" else settings.learning_rate
+    return Rates(_float32(lr), _float32(1.0 - lr * settings.lmbd), settings.lmbd, settings.momentum)
 
-        v = momentum*v - lr*(step + lmbd*p), p += v; without momentum p = (1 - lr*lmbd)*p - lr*step.
-        """
-        step, new = self.rule.dense(g, s)
-        if self.momentum > 0:
-            new["vel"] = self.momentum * s["vel"] - self.lr * (step + self.lmbd * p)
-            return p + new["vel"], new
-        return self.shrink * p - self.lr * step, new
 
-    def rows(self, table, rows, g, s, at):
-        """New (table, slots) of a row tensor, from the rows (N, W) read at ``at`` and their gradients g (N, W)."""
-        step, new = self.rule.rows(g, s, at)
-        delta = self.lr * (step + self.lmbd * rows) if self.lmbd > 0 else self.lr * step
-        if not self.momentum > 0:
-            return _add(table, at, -delta), new
-        velocity = self.momentum * _read(s["vel"], at) - delta
-        new["vel"] = _set(s["vel"], at, ops.take(velocity, at.last, axis=0))
-        return _add(table, at, velocity), new
+class Slots(NamedTuple):
+    """The optimizer state of one tensor."""
+
+    rule: Any  # the rule's named tuple
+    vel: Any = None  # velocity; None without momentum
+
+
+def slot_names(settings: Settings) -> tuple[str, ...]:
+    """The names of a tensor's slots: those of the rule, and ``vel`` with momentum."""
+    return rule_of(settings).state._fields + (("vel",) if settings.momentum > 0 else ())
+
+
+def slots_of(rule: Rule, name: str, state: Mapping[str, Any]) -> Slots:
+    """The slots of tensor ``name`` out of a state by ``SLOT/NAME``."""
+    return Slots(rule.state(*(state[f"{slot}/{name}"] for slot in rule.state._fields)), state.get(f"vel/{name}"))
+
+
+def named(slots: Slots, name: str) -> dict[str, Any]:
+    """The slots of tensor ``name`` by ``SLOT/NAME``."""
+    found = {f"{slot}/{name}": value for slot, value in slots.rule._asdict().items()}
+    return found if slots.vel is None else {**found, f"vel/{name}": slots.vel}
+
+
+def capped(gradients: Mapping[str, Any], grad_cap: float) -> Mapping[str, Any]:
+    """All gradients times grad_cap/norm when their common L2 norm reaches ``grad_cap`` > 0."""
+    if not grad_cap > 0:
+        return gradients
+    norm = ops.sqrt(sum(ops.sum(g * g) for g in gradients.values()))
+    factor = ops.where(norm >= grad_cap, grad_cap / norm, ops.ones_like(norm))
+    return {name: g * factor for name, g in gradients.items()}
+
+
+def update_dense(rule: Rule, rates: Rates, p: Any, g: Any, slots: Slots) -> tuple[Any, Slots]:
+    """The new dense tensor and its slots.
+
+    v = momentum*v - lr*(step + lmbd*p), p += v; without momentum p = (1 - lr*lmbd)*p - lr*step.
+
+    Args:
+        rule: gives step.
+        rates: lr, momentum, lmbd.
+        p: the tensor.
+        g: its gradient, of the same shape.
+        slots: its slots.
+    """
+    step, state = rule.dense(g, slots.rule)
+    if rates.momentum > 0:
+        v = rates.momentum * slots.vel - rates.lr * (step + rates.lmbd * p)
+        return p + v, Slots(state, v)
+    return rates.shrink * p - rates.lr * step, slots._replace(rule=state)
+
+
+def update_rows(
+    rule: Rule, rates: Rates, table: Any, read: Any, g: Any, slots: Slots, occurrences: Occurrences
+) -> tuple[Any, Slots]:
+    """The new row tensor and its slots.
+
+    Each occurrence has its own v = momentum*v - lr*(step + lmbd*row), which is added to the row for every occurrence,
+    and of which the last one stays.
+
+    Args:
+        rule: gives step.
+        rates: lr, momentum, lmbd.
+        table: (n, W) the tensor.
+        read: (N, W) the rows read from it.
+        g: (N, W) their gradients.
+        slots: the tensor's slots.
+        occurrences: where the rows were read.
+    """
+    step, state = rule.rows(g, slots.rule, occurrences)
+    delta = rates.lr * (step + rates.lmbd * read) if rates.lmbd > 0 else rates.lr * step
+    if not rates.momentum > 0:
+        return add_rows(table, occurrences, -delta), slots._replace(rule=state)
+    v = rates.momentum * read_rows(slots.vel, occurrences) - delta
+    vel = set_rows(slots.vel, occurrences, ops.take(v, occurrences.last, axis=0))
+    return add_rows(table, occurrences, v), Slots(state, vel)
+
+
+def _float32(value: float) -> float:
+    """Options that the published program keeps as float32 whatever the type of the graph."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))

@@ -1,74 +1,93 @@
 """Activation functions of the hidden and of the output layer, by their names in the settings."""
 
+import math
 import re
+from collections.abc import Callable
+from typing import Any
 
-import aesara.tensor as at
+from original.graphs.library import Variable, tensor
 
-_NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
-_PARAMETRIC = re.compile(rf"(leaky|elu)-{_NUMBER}$|(selu)-{_NUMBER}-{_NUMBER}$")
-
-HIDDEN = "linear, relu, tanh, leaky-<X>, elu-<X>, selu-<X>-<Y>"
-FINAL = "softmax, softmax_logit, " + HIDDEN
+_NUMBER = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)"
+_PARAMETRIC = re.compile(rf"(leaky|elu)-{_NUMBER}|(selu)-{_NUMBER}-{_NUMBER}")
 
 
-def linear(x):
+def linear(x: Variable) -> Variable:
+    """x."""
     return x
 
 
-def relu(x):
-    return at.maximum(x, 0)
+def relu(x: Variable) -> Variable:
+    """max(x, 0)."""
+    return tensor.maximum(x, 0)
 
 
-def leaky(x, X):
+def leaky(x: Variable, X: Variable) -> Variable:
     """x where x >= 0, X*x elsewhere."""
-    return at.switch(x >= 0, x, X * x)
+    return tensor.switch(x >= 0, x, X * x)
 
 
-def elu(x, X):
+def elu(x: Variable, X: Variable) -> Variable:
     """x where x >= 0, X*(e^x - 1) elsewhere."""
-    return at.switch(x >= 0, x, X * (at.exp(x) - 1))
+    return tensor.switch(x >= 0, x, X * (tensor.exp(x) - 1))
 
 
-def selu(x, X, Y):
+def selu(x: Variable, X: Variable, Y: Variable) -> Variable:
     """X * elu(x, Y)."""
     return X * elu(x, Y)
 
 
-def softmax(o, columns):
-    """Each row's softmax over its real columns. ``o``: (M, N)."""
-    e = columns.only(at.exp(o - o.max(axis=1, keepdims=True)))
+def softmax(o: Variable, columns: Any) -> Variable:
+    """Each row's softmax over its real columns.
+
+    Args:
+        o: scores (M, N).
+        columns: :class:`original.losses.Columns`, which knows the real ones.
+    """
+    e = columns.only(tensor.exp(o - o.max(axis=1, keepdims=True)))
     return e / e.sum(axis=1, keepdims=True)
 
 
-def softmax_logit(o, columns):
-    """-log(softmax(o)), computed as logsumexp(o) - o after subtracting each row's maximum."""
+def softmax_logit(o: Variable, columns: Any) -> Variable:
+    """-log(softmax(o)), computed as logsumexp(o) - o after subtracting each row's maximum; arguments as above."""
     o = o - o.max(axis=1, keepdims=True)
-    return at.log(columns.only(at.exp(o)).sum(axis=1, keepdims=True)) - o
+    return tensor.log(columns.only(tensor.exp(o)).sum(axis=1, keepdims=True)) - o
 
 
-_PLAIN = {"linear": linear, "relu": relu, "tanh": at.tanh}
+SOFTMAXES = {"softmax": softmax, "softmax_logit": softmax_logit}
+_PLAIN = {"linear": linear, "relu": relu, "tanh": tensor.tanh}
+_OF_CONSTANTS = {"leaky": leaky, "elu": elu, "selu": selu}
 
 
-def parse(name, softmaxes=False):
-    """Split an activation's name into its kind and constants: ``'selu-1-1.67'`` -> ``('selu', [1.0, 1.67])``, None if
-    unknown.
-    """
-    if not isinstance(name, str):
-        return None
-    if name in _PLAIN or (softmaxes and name in ("softmax", "softmax_logit")):
-        return name, []
-    match = _PARAMETRIC.match(name)
+def _constants(name: str) -> tuple[str, list[float]] | None:
+    """('selu', [1.0, 1.67]) of 'selu-1-1.67'; None for a name of another form."""
+    match = _PARAMETRIC.fullmatch(name)
     if match is None:
         return None
     kind, *constants = (group for group in match.groups() if group is not None)
-    return kind, [float(c) for c in constants]
+    numbers = [float(constant) for constant in constants]
+    return (kind, numbers) if all(map(math.isfinite, numbers)) else None
 
 
-def elementwise(name, constant):
-    """The function named by ``name``; ``constant(label, value)`` makes a symbolic scalar of each of its constants."""
-    kind, constants = parse(name)
-    if kind in _PLAIN:
-        return _PLAIN[kind]
-    function = {"leaky": leaky, "elu": elu, "selu": selu}[kind]
-    scalars = [constant(f"{name}/{i}", value) for i, value in enumerate(constants)]
-    return lambda x: function(x, *scalars)
+def is_known(name: str, softmaxes: bool = False) -> bool:
+    """Whether ``name`` names an activation; the two softmaxes are for the output layer only."""
+    return name in _PLAIN or (softmaxes and name in SOFTMAXES) or _constants(name) is not None
+
+
+def elementwise(name: str, scalar: Callable[[str, float], Variable]) -> Callable[[Variable], Variable]:
+    """The elementwise function of a name.
+
+    Args:
+        name: as in the settings, no softmax.
+        scalar: ``scalar(label, value)`` makes a symbolic scalar of each constant in the name.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if name in _PLAIN:
+        return _PLAIN[name]
+    parsed = _constants(name)
+    if parsed is None:
+        raise ValueError(f"{name!r}: no elementwise activation")
+    kind, constants = parsed
+    scalars = [scalar(f"{name}/{i}", value) for i, value in enumerate(constants)]
+    return lambda x: _OF_CONSTANTS[kind](x, *scalars)

@@ -19,6 +19,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,16 +39,16 @@ class RandomPred:
         seed: of the NumPy ``RandomState`` that ``fit`` starts; two fits with one seed give the same scores.
     """
 
-    def __init__(self, *, seed=42):
+    def __init__(self, *, seed: int = 42) -> None:
         self.seed = seed
 
-    def fit(self, data):
+    def fit(self, data: pd.DataFrame) -> None:
         """Start the random stream; nothing is learnt from ``data``."""
         _check_seed(self.seed)
         _check_frame(data)
         self._random = np.random.RandomState(self.seed)
 
-    def predict_next(self, session_id, input_item_id, predict_for_item_ids):
+    def predict_next(self, session_id: Any, input_item_id: Any, predict_for_item_ids: Any) -> pd.Series:
         """Random scores of ``predict_for_item_ids``."""
         _check_fitted(self, "_random")
         index = pd.Index(predict_for_item_ids)
@@ -66,12 +67,12 @@ class Pop:
             session column: the number of sessions that have i).
     """
 
-    def __init__(self, top_n=100, item_key="ItemId", support_by_key=None):
+    def __init__(self, top_n: int = 100, item_key: str = "ItemId", support_by_key: str | None = None) -> None:
         self.top_n = top_n
         self.item_key = item_key
         self.support_by_key = support_by_key
 
-    def fit(self, data):
+    def fit(self, data: pd.DataFrame) -> None:
         """Count the supports."""
         _check_integer("top_n", self.top_n, least=1)
         items, ids = _encode(data, "item_key", self.item_key)
@@ -84,7 +85,7 @@ class Pop:
         self._scores = np.zeros(len(ids))
         self._scores[top] = support[top] / (1.0 + support[top])
 
-    def predict_next(self, session_id, input_item_id, predict_for_item_ids):
+    def predict_next(self, session_id: Any, input_item_id: Any, predict_for_item_ids: Any) -> pd.Series:
         """Popularity of ``predict_for_item_ids``, whatever the session and its input item."""
         _check_fitted(self, "_catalog")
         return self._catalog.select(self._scores, predict_for_item_ids)
@@ -99,19 +100,19 @@ class SessionPop:
         top_n, item_key, support_by_key: as for :class:`Pop`.
     """
 
-    def __init__(self, top_n=100, item_key="ItemId", support_by_key=None):
+    def __init__(self, top_n: int = 100, item_key: str = "ItemId", support_by_key: str | None = None) -> None:
         self.top_n = top_n
         self.item_key = item_key
         self.support_by_key = support_by_key
 
-    def fit(self, data):
+    def fit(self, data: pd.DataFrame) -> None:
         """Count the supports."""
         popularity = Pop(self.top_n, self.item_key, self.support_by_key)
         popularity.fit(data)
         self._popularity = popularity
         self._session = _RunningSession()
 
-    def predict_next(self, session_id, input_item_id, predict_for_item_ids):
+    def predict_next(self, session_id: Any, input_item_id: Any, predict_for_item_ids: Any) -> pd.Series:
         """Scores of ``predict_for_item_ids`` after the session's next event, ``input_item_id``."""
         _check_fitted(self, "_popularity")
         scores = self._popularity.predict_next(session_id, input_item_id, predict_for_item_ids)
@@ -139,7 +140,15 @@ class ItemKNN:
         time_key: part of the published interface; the column is not read, since the order of events is irrelevant.
     """
 
-    def __init__(self, n_sims=100, lmbd=20, alpha=0.5, session_key="SessionId", item_key="ItemId", time_key="Time"):
+    def __init__(
+        self,
+        n_sims: int = 100,
+        lmbd: float = 20,
+        alpha: float = 0.5,
+        session_key: str = "SessionId",
+        item_key: str = "ItemId",
+        time_key: str = "Time",
+    ) -> None:
         self.n_sims = n_sims
         self.lmbd = lmbd
         self.alpha = alpha
@@ -147,7 +156,7 @@ class ItemKNN:
         self.item_key = item_key
         self.time_key = time_key
 
-    def fit(self, data):
+    def fit(self, data: pd.DataFrame) -> None:
         """Compute the similarities. Never holds a dense matrix of items by items."""
         _check_integer("n_sims", self.n_sims, least=1)
         _check_number("lmbd", self.lmbd, least=0)
@@ -161,7 +170,7 @@ class ItemKNN:
         self._catalog = _Catalog(ids)
         self._similarities = vstack(blocks, format="csr")
 
-    def predict_next(self, session_id, input_item_id, predict_for_item_ids):
+    def predict_next(self, session_id: Any, input_item_id: Any, predict_for_item_ids: Any) -> pd.Series:
         """Similarity of ``predict_for_item_ids`` to ``input_item_id``, whatever came before it in the session."""
         _check_fitted(self, "_catalog")
         scores = np.zeros(len(self._catalog.ids))
@@ -200,18 +209,18 @@ class BPR:
 
     def __init__(
         self,
-        n_factors=100,
-        n_iterations=10,
-        learning_rate=0.01,
-        lambda_session=0,
-        lambda_item=0,
-        sigma=0.05,
-        init_normal=False,
-        session_key="SessionId",
-        item_key="ItemId",
+        n_factors: int = 100,
+        n_iterations: int = 10,
+        learning_rate: float = 0.01,
+        lambda_session: float = 0,
+        lambda_item: float = 0,
+        sigma: float = 0.05,
+        init_normal: bool = False,
+        session_key: str = "SessionId",
+        item_key: str = "ItemId",
         *,
-        seed=42,
-    ):
+        seed: int = 42,
+    ) -> None:
         self.n_factors = n_factors
         self.n_iterations = n_iterations
         self.learning_rate = learning_rate
@@ -223,7 +232,7 @@ class BPR:
         self.item_key = item_key
         self.seed = seed
 
-    def fit(self, data):
+    def fit(self, data: pd.DataFrame) -> None:
         """Train. Memory: 8 bytes a factor for every session and item; only the items' vectors are kept afterwards."""
         _check_integer("n_factors", self.n_factors, least=1)
         _check_integer("n_iterations", self.n_iterations, least=1)
@@ -264,7 +273,7 @@ class BPR:
         vectors *= self.sigma
         return vectors
 
-    def _step(self, U, V, u, i, j) -> None:
+    def _step(self, U: np.ndarray, V: np.ndarray, u: np.ndarray, i: np.ndarray, j: np.ndarray) -> None:
         """The SGD step of the class docstring for K triples (u, i, j), each (K,), no two of which share a row."""
         Uu, Vi, Vj = U[u], V[i], V[j]
         c = expit(-np.einsum("kf,kf->k", Uu, Vi - Vj))[:, np.newaxis]
@@ -272,7 +281,7 @@ class BPR:
         V[i] += self.learning_rate * (c * Uu - self.lambda_item * Vi)
         V[j] += self.learning_rate * (-c * Uu - self.lambda_item * Vj)
 
-    def predict_next(self, session_id, input_item_id, predict_for_item_ids):
+    def predict_next(self, session_id: Any, input_item_id: Any, predict_for_item_ids: Any) -> pd.Series:
         """Scores of ``predict_for_item_ids`` after the session's next event, ``input_item_id``."""
         _check_fitted(self, "_catalog")
         rows = map(self._catalog.position, self._session.add(session_id, input_item_id))
@@ -287,11 +296,13 @@ def _co_occurrences(counts: csr_array) -> Iterator[tuple[int, csr_array]]:
     # Entries of a row of the product, at most: the distinct items of every session that the row's item is in.
     bounds = np.add.reduceat(np.diff(counts.indptr)[by_item.indices], by_item.indptr[:-1], dtype=np.int64)
     starts = np.unique(np.cumsum(bounds) // CO_OCCURRENCES_PER_BLOCK, return_index=True)[1]
-    for start, stop in zip(starts, [*starts[1:], len(bounds)]):
+    for start, stop in zip(starts, [*starts[1:], len(bounds)], strict=True):
         yield start, by_item[start:stop] @ counts
 
 
-def _most_similar(start: int, block: csr_array, row_weights, column_weights, n_sims: int) -> csr_array:
+def _most_similar(
+    start: int, block: csr_array, row_weights: np.ndarray, column_weights: np.ndarray, n_sims: int
+) -> csr_array:
     """The ``n_sims`` highest of block_ij / (row_weights_i * column_weights_j) in each row; row 0 is item ``start``."""
     together = block.tocoo()
     other = together.col != together.row + start
@@ -310,7 +321,7 @@ def _independent_groups(u: np.ndarray, i: np.ndarray, j: np.ndarray) -> list[np.
     """
     next_of_session, next_of_item = defaultdict(int), defaultdict(int)
     groups = []
-    for session, positive, negative in zip(u.tolist(), i.tolist(), j.tolist()):
+    for session, positive, negative in zip(u.tolist(), i.tolist(), j.tolist(), strict=True):
         group = max(next_of_session[session], next_of_item[positive], next_of_item[negative])
         next_of_session[session] = next_of_item[positive] = next_of_item[negative] = group + 1
         groups.append(group)
@@ -321,18 +332,18 @@ def _independent_groups(u: np.ndarray, i: np.ndarray, j: np.ndarray) -> list[np.
 class _Catalog:
     """The items of the training data, and where the items to be scored stand among them."""
 
-    def __init__(self, ids: pd.Index):
+    def __init__(self, ids: pd.Index) -> None:
         self.ids = ids
         self._wanted = self._positions = None
 
-    def position(self, item) -> int | None:
+    def position(self, item: Any) -> int | None:
         """Position of one item, None if it is unknown."""
         try:
             return self.ids.get_loc(item)
         except KeyError:
             return None
 
-    def select(self, scores: np.ndarray, wanted) -> pd.Series:
+    def select(self, scores: np.ndarray, wanted: Any) -> pd.Series:
         """Of ``scores``, one for each item of the catalog, those of the items ``wanted``; 0 where that is unknown."""
         wanted = pd.Index(wanted)
         # Evaluation asks for the same items at every event, and a look-up costs far more than a comparison.
@@ -344,10 +355,10 @@ class _Catalog:
 class _RunningSession:
     """The items so far of the session whose events are being predicted."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._id, self._items = None, []
 
-    def add(self, session_id, item) -> list:
+    def add(self, session_id: Any, item: Any) -> list[Any]:
         """The items of ``session_id`` up to and with ``item``."""
         if session_id != self._id:
             self._id, self._items = session_id, []
@@ -355,7 +366,7 @@ class _RunningSession:
         return self._items
 
 
-def _encode(data: pd.DataFrame, parameter: str, column) -> tuple[np.ndarray, pd.Index]:
+def _encode(data: pd.DataFrame, parameter: str, column: Any) -> tuple[np.ndarray, pd.Index]:
     """A column as codes 0, 1, ... in order of first appearance, (n_events,), and the value of each code."""
     _check_frame(data)
     if column not in data.columns:
@@ -368,27 +379,29 @@ def _encode(data: pd.DataFrame, parameter: str, column) -> tuple[np.ndarray, pd.
     return codes, pd.Index(values)
 
 
-def _check_frame(data) -> None:
+def _check_frame(data: Any) -> None:
     if not isinstance(data, pd.DataFrame):
         raise TypeError(f"data: a pandas DataFrame is needed, not {type(data).__name__}")
 
 
-def _check_integer(parameter: str, value, least: int, most: float = np.inf) -> None:
+def _check_integer(parameter: str, value: Any, least: int, most: float = np.inf) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
         raise ValueError(f"{parameter}={value!r}: an integer from {least} to {most} is needed")
 
 
-def _check_number(parameter: str, value, least: float = -np.inf, most: float = np.inf, above: float = -np.inf) -> None:
+def _check_number(
+    parameter: str, value: Any, least: float = -np.inf, most: float = np.inf, above: float = -np.inf
+) -> None:
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not least <= value <= most or not above < value < np.inf:
         accepted = f"above {above}" if above > least else f"from {least} to {most}"
         raise ValueError(f"{parameter}={value!r}: a finite number {accepted} is needed")
 
 
-def _check_seed(seed) -> None:
+def _check_seed(seed: Any) -> None:
     _check_integer("seed", seed, least=0, most=2**32 - 1)
 
 
-def _check_fitted(model, attribute: str) -> None:
+def _check_fitted(model: Any, attribute: str) -> None:
     if not hasattr(model, attribute):
         raise RuntimeError(f"{type(model).__name__}.predict_next was called before fit")

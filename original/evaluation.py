@@ -9,84 +9,152 @@ a tie counts against the model; median = the middle of the tied places; tiebreak
 uniform noise.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 import pandas as pd
 
-from original.sessions import check_frame, item_indices
+from original.events import Columns, Table, check_same_kind, factorize, item_indices, read_table
+from original.prediction import given_ids, require_finite
+from original.settings import is_whole, refusal
 
 MODES = ("standard", "conservative", "median", "tiebreaking")
 
-
-def _check(cut_off, mode=None, batch_size=None):
-    cut_offs = list(np.atleast_1d(cut_off))
-    if not cut_offs or any(
-        isinstance(N, (bool, np.bool_)) or not isinstance(N, (int, np.integer)) or N < 1 for N in cut_offs
-    ):
-        raise ValueError(f"cut_off={cut_off!r}: accepted is a whole number, 1 or more, or a list of them")
-    if mode is not None and mode not in MODES:
-        raise ValueError(f"mode={mode!r}: accepted is one of {', '.join(MODES)}")
-    if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
-        raise ValueError(f"batch_size={batch_size!r}: accepted is a whole number, 1 or more")
-    return [int(N) for N in cut_offs]
+Metrics = tuple[float, float]
 
 
-def _results(ranks, cut_off):
-    """(recall, mrr), or a dict of them, of ranks (events,)."""
+# Arguments.
 
-    def at_cut(N):
+
+def _check(mode: Any, batch_size: Any) -> int:
+    """The batch size, a number. Raises ValueError for a bad mode or batch size."""
+    if not isinstance(mode, str) or mode not in MODES:
+        raise refusal("mode", mode, f"{', '.join(MODES[:-1])} or {MODES[-1]}")
+    if not is_whole(batch_size, 1):
+        raise refusal("batch_size", batch_size, "a whole number of at least 1")
+    return int(batch_size)
+
+
+def _cut_offs(cut_off: Any) -> list[int]:
+    """The Ns of ``cut_off``. Raises ValueError where there is none, or what is no N."""
+    many = isinstance(cut_off, (list, tuple, set, frozenset, np.ndarray))
+    found = list(cut_off) if many and np.ndim(cut_off) <= 1 else [cut_off]
+    if not found or not all(np.ndim(N) == 0 and is_whole(N, 1) for N in found):
+        raise refusal("cut_off", cut_off, "a whole number of at least 1, or a list of one or more of them,")
+    return [int(N) for N in found]
+
+
+def _listed(items: Any) -> pd.Index | None:
+    """The item ids to rank among, once each; None for all."""
+    if items is None:
+        return None
+    return given_ids("items", items).unique()
+
+
+def _results(ranks: np.ndarray, cut_off: Any) -> Metrics | dict[int, Metrics]:
+    """(recall, mrr), or a dict of them by N, of ranks (events,)."""
+
+    def metrics(N: int) -> Metrics:
         hit = ranks <= N
         return float(hit.mean()), float(np.where(hit, 1.0 / ranks, 0).mean())
 
-    return at_cut(int(cut_off)) if np.ndim(cut_off) == 0 else {int(N): at_cut(N) for N in cut_off}
+    Ns = _cut_offs(cut_off)
+    many = isinstance(cut_off, (list, tuple, set, frozenset, np.ndarray)) and np.ndim(cut_off) > 0
+    return {N: metrics(N) for N in Ns} if many or isinstance(cut_off, (set, frozenset)) else metrics(Ns[0])
 
 
-def _known_items(model):
-    if model.itemidmap is None:
-        raise RuntimeError("the model has no items yet: call fit, prepare or load first")
-    return model.itemidmap.index
+# Test events.
 
 
-def _known_events(test_data, known_items, session_key, item_key, time_key, item_order=True):
-    """Test events of known items, sorted by (session, time, item)."""
-    check_frame(test_data, session_key, item_key, time_key, "test_data")
-    known = test_data[test_data[item_key].isin(known_items)]
-    known = known.sort_values([session_key, time_key] + ([item_key] if item_order else []), kind="stable")
-    if not known[session_key].duplicated().any():
-        raise ValueError(
-            "test_data: no session has two events of items that the model knows; there is nothing to predict"
-        )
-    return known
+class _TestEvents(NamedTuple):
+    """Test events of known items, sorted by (session, time, item).
 
-
-def _lanes(sessions, batch_size):
-    """Session-parallel walk. Yields (lane, position, fresh): rows in use, each one's event, and whether it is its
-    session's first.
+    Attributes:
+        session: (E,) codes, 0, 1, ... in this order.
+        session_ids, item_ids: (E,).
+        items: (E,) int32, item indices.
     """
-    starts = np.flatnonzero(np.r_[True, sessions[1:] != sessions[:-1]])
-    ends = np.r_[starts[1:], len(sessions)]
+
+    session: np.ndarray
+    session_ids: pd.Index
+    item_ids: pd.Index
+    items: np.ndarray
+
+
+def _test_events(test_data: Any, columns: Columns, known: pd.Series, item_order: bool = True) -> _TestEvents:
+    """Read a test frame; ``known`` is the item map. Raises ValueError where nothing can be predicted."""
+    table = read_table(test_data, columns, "test_data")
+    check_same_kind(table.item, known.index, f"test_data: column {columns.item!r}")
+    kept = np.flatnonzero(table.item.isin(known.index))
+    table = Table(table.session[kept], table.item[kept], table.time[kept])
+    codes, _ = factorize(table.session, "test_data", columns.session)
+    keys = [table.time, codes]
+    if item_order:
+        keys.insert(0, factorize(table.item, "test_data", columns.item)[0])
+    order = np.lexsort(keys)
+    codes = codes[order]
+    if not (codes[1:] == codes[:-1]).any():
+        raise ValueError("test_data: a session with two events of items that the model knows is needed, there is none")
+    item_ids = table.item[order]
+    return _TestEvents(codes, table.session[order], item_ids, item_indices(known, item_ids))
+
+
+class _Walk(NamedTuple):
+    """A step of all lanes that still have a session.
+
+    Attributes:
+        lane: (M,) rows in use, ascending.
+        position: (M,) each one's event.
+        fresh: (M,) whether it is its session's first.
+    """
+
+    lane: np.ndarray
+    position: np.ndarray
+    fresh: np.ndarray
+
+
+def _lanes(session: np.ndarray, batch_size: int) -> Iterator[_Walk]:
+    """Walk over sessions (E,) side by side; those of one event are left out."""
+    starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
+    ends = np.r_[starts[1:], len(session)]
     keep = ends - starts > 1
     starts, ends = starts[keep], ends[keep]
     B = min(batch_size, len(starts))
     lane, position, end, following = np.arange(B), starts[:B].copy(), ends[:B].copy(), B
     fresh = np.ones(B, bool)
     while len(lane):
-        yield lane, position.copy(), fresh
+        yield _Walk(lane, position.copy(), fresh)
         position += 1
         fresh = position + 1 == end
         done = np.flatnonzero(fresh)
         taken = done[: len(starts) - following]
-        position[taken], end[taken] = (
-            starts[following : following + len(taken)],
-            ends[following : following + len(taken)],
-        )
+        following_sessions = slice(following, following + len(taken))
+        position[taken], end[taken] = starts[following_sessions], ends[following_sessions]
         following += len(taken)
         left = np.ones(len(lane), bool)
         left[done[len(taken) :]] = False
         lane, position, end, fresh = lane[left], position[left], end[left], fresh[left]
 
 
-def _rank(scores, target, place, mode, noise):
-    """Ranks (M,) of ``target`` (M,) among ``scores`` (M, items); ``place`` (M,) is its column there, -1 for none."""
+# Ranks.
+
+
+def _rank(
+    scores: np.ndarray, target: np.ndarray, place: np.ndarray, mode: str, noise: np.random.RandomState
+) -> np.ndarray:
+    """Ranks (M,) of targets.
+
+    Args:
+        scores: (M, items). target: (M,), their scores. place: (M,), their columns, -1 for none.
+        noise: what breaks ties.
+
+    Raises:
+        RuntimeError: for a score that is no number: it would be in front of all, since comparisons with it are false.
+    """
+    # One pass, and no array of booleans: the minimum of what holds a NaN is NaN.
+    if np.isnan(scores.min()) or np.isnan(target.min()):
+        raise RuntimeError("some scores are NaN, no numbers: they cannot be ranked")
     if mode == "tiebreaking":
         jitter = noise.rand(len(target), scores.shape[1] + 1) * 1e-10
         scores, target = scores + jitter[:, :-1], target + jitter[np.arange(len(target)), place]
@@ -99,165 +167,209 @@ def _rank(scores, target, place, mode, noise):
     return above + 1
 
 
-def ranks(
-    gru,
-    test_data,
-    items=None,
-    session_key="SessionId",
-    item_key="ItemId",
-    time_key="Time",
-    batch_size=100,
-    mode="conservative",
-    noise_seed=42,
-):
-    """The rank of every predicted event.
+def _split(scores: np.ndarray, listed: Any, targets: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores of a list and of targets, and the targets' places in the list, -1 for none.
 
-    Returns a DataFrame with the session, the target item and its ``rank``, in the order of the test events sorted by
-    (session, time, item). See :func:`evaluate_gpu` for the parameters and errors.
+    A target that is in the list has its score there: a second look-up may differ in the last bit and break a tie.
+
+    Args:
+        scores: (M, listed + lanes), of the items ``listed``, then of every lane's target.
     """
-    _check([1], mode, batch_size)
-    if gru.error_during_train:
-        raise RuntimeError("the model's training stopped at a NaN cost: there is nothing to evaluate")
-    events = _known_events(test_data, _known_items(gru), session_key, item_key, time_key)
-    index = item_indices(gru.itemidmap, events[item_key])
-    session = pd.factorize(events[session_key])[0]
-    scored = None if items is None else item_indices(gru.itemidmap, pd.unique(np.asarray(items)), "items")
-    noise = np.random.RandomState(noise_seed)
-    rank = np.full(len(events), np.nan)
+    place, lanes = pd.Index(listed).get_indexer(pd.Index(targets)), np.arange(len(targets))
+    return scores[:, : len(listed)], scores[lanes, np.where(place >= 0, place, len(listed) + lanes)], place
 
-    hidden, previous = [], None
-    for lane, position, fresh in _lanes(session, batch_size):
-        if previous is None:
+
+def _known_items(model: Any) -> pd.Series:
+    """The item map. Raises RuntimeError for a model without weights, or without data."""
+    itemidmap = model.itemidmap
+    if itemidmap is None:
+        _ = getattr(model, "n_items", None)  # says that there are no weights, where there are none
+        raise RuntimeError("the model has no data yet: call fit or prepare first")
+    return itemidmap
+
+
+def ranks(
+    gru: Any,
+    test_data: Any,
+    items: Any = None,
+    session_key: str = "SessionId",
+    item_key: str = "ItemId",
+    time_key: str = "Time",
+    batch_size: int = 100,
+    mode: str = "conservative",
+    noise_seed: int = 42,
+) -> pd.DataFrame:
+    """The rank of every predicted event; see :func:`evaluate_gpu` for arguments and errors.
+
+    Returns:
+        A frame (session, item, position, rank) in the order of the test events of known items sorted by (session,
+        time, item): the session's id, the target's id, 1 for a session's second event and so on, the target's rank.
+    """
+    batch_size = _check(mode, batch_size)
+    known = _known_items(gru)
+    require_finite(gru, "be evaluated")
+    wanted = _listed(items)
+    events = _test_events(test_data, Columns(session_key, item_key, time_key), known)
+    indices = None if wanted is None else item_indices(known, wanted, "items")
+    rank = _ranks(gru, events, indices, batch_size, mode, noise_seed)
+    predicted = np.flatnonzero(~np.isnan(rank))
+    starts = np.flatnonzero(np.r_[True, events.session[1:] != events.session[:-1]])
+    return pd.DataFrame(
+        {
+            "session": events.session_ids[predicted],
+            "item": events.item_ids[predicted],
+            "position": predicted - starts[events.session[predicted]],
+            "rank": rank[predicted],
+        }
+    )
+
+
+def _ranks(
+    gru: Any, events: _TestEvents, listed: np.ndarray | None, batch_size: int, mode: str, noise_seed: int
+) -> np.ndarray:
+    """(E,) ranks, NaN for sessions' first events; ``listed`` are item indices, None for all."""
+    noise = np.random.RandomState(noise_seed)
+    rank = np.full(len(events.items), np.nan)
+    hidden: Sequence[np.ndarray] = []
+    before, lanes = None, 0
+    for lane, position, fresh in _lanes(events.session, batch_size):
+        if before is None:
+            lanes = len(lane)
             hidden = [np.zeros((len(lane), L), gru.dtype) for L in gru.layers]
-        elif len(lane) < len(previous):
-            hidden = [H[np.isin(previous, lane)] for H in hidden]
-        previous = lane
+        elif len(lane) < len(before):
+            hidden = [H[np.isin(before, lane)] for H in hidden]
+        before = lane
         hidden = [np.where(fresh[:, None], np.zeros((), gru.dtype), H) for H in hidden]
-        Y = index[position + 1]
-        if scored is None:
-            scores, hidden = gru.scores(index[position], hidden)
+        X, Y = events.items[position], events.items[position + 1]
+        if listed is None:
+            scores, hidden = gru.scores(X, hidden)
+            scores = np.asarray(scores)
             place, target = Y, scores[np.arange(len(lane)), Y]
         else:
-            both, hidden = gru.scores(index[position], hidden, np.concatenate([scored, np.resize(Y, batch_size)]))
-            scores, target, place = _split(np.asarray(both), scored, Y)
-        rank[position + 1] = _rank(np.asarray(scores), np.asarray(target), place, mode, noise)
-    predicted = ~np.isnan(rank)
-    return events.loc[predicted, [session_key, item_key]].assign(rank=rank[predicted]).reset_index(drop=True)
+            both, hidden = gru.scores(X, hidden, np.concatenate([listed, np.resize(Y, lanes)]))
+            scores, target, place = _split(np.asarray(both), listed, Y)
+        rank[position + 1] = _rank(scores, target, place, mode, noise)
+    return rank
 
 
-def _split(both, listed, targets):
-    """(scores, targets' scores, targets' places in the list or -1).
-
-    ``both`` (M, listed + lanes) holds the scores of the items ``listed``, then those of every lane's target.
-    A target that is in the list has its score there: a second look-up may differ in the last bit and break a tie.
-    """
-    place, lanes = pd.Index(listed).get_indexer(targets), np.arange(len(targets))
-    return both[:, : len(listed)], both[lanes, np.where(place >= 0, place, len(listed) + lanes)], place
+# What people call.
 
 
 def evaluate_gpu(
-    gru,
-    test_data,
-    items=None,
-    session_key="SessionId",
-    item_key="ItemId",
-    time_key="Time",
-    cut_off=20,
-    batch_size=100,
-    mode="conservative",
-):
-    """Recall@N and MRR@N of ``gru`` on ``test_data``.
+    gru: Any,
+    test_data: Any,
+    items: Any = None,
+    session_key: str = "SessionId",
+    item_key: str = "ItemId",
+    time_key: str = "Time",
+    cut_off: Any = 20,
+    batch_size: int = 100,
+    mode: str = "conservative",
+) -> Metrics | dict[int, Metrics]:
+    """Recall@N and MRR@N of a model. Events of items that it does not know are dropped first.
 
-    Parameters
-    ----------
-    items : item ids to rank among; None for all. A target outside the list is ranked against the list.
-    cut_off : N, or a list of them. batch_size : sessions side by side, reduced to the number of sessions.
-    mode : standard, conservative, median or tiebreaking.
+    Args:
+        gru: the model.
+        test_data: a pandas or Polars frame; it is not changed.
+        items: item ids to rank among; None for all. A target outside the list is ranked against the list.
+        session_key, item_key, time_key: its columns.
+        cut_off: N, or a list of them.
+        batch_size: sessions side by side, reduced to the number of sessions.
+        mode: standard, conservative, median or tiebreaking.
 
-    Returns (recall, mrr), or a dict of them by N for a list. Raises ValueError for bad arguments or when nothing can be
-    predicted. Events of items that the model does not know are dropped first.
+    Returns:
+        (recall, mrr), or a dict of them by N for a list.
+
+    Raises:
+        TypeError, ValueError: for bad arguments, or where nothing can be predicted.
+        RuntimeError: for a model that has no weights, weights that are not finite, or whose training diverged.
     """
-    _check(cut_off, mode, batch_size)
+    _cut_offs(cut_off)
     found = ranks(gru, test_data, items, session_key, item_key, time_key, batch_size, mode)
     return _results(found["rank"].to_numpy(), cut_off)
 
 
 def evaluate_sessions_batch(
-    pr,
-    test_data,
-    items=None,
-    cut_off=20,
-    batch_size=100,
-    mode="conservative",
-    session_key="SessionId",
-    item_key="ItemId",
-    time_key="Time",
-):
+    pr: Any,
+    test_data: Any,
+    items: Any = None,
+    cut_off: Any = 20,
+    batch_size: int = 100,
+    mode: str = "conservative",
+    session_key: str = "SessionId",
+    item_key: str = "ItemId",
+    time_key: str = "Time",
+) -> Metrics | dict[int, Metrics]:
     """The same through ``pr.predict_next_batch``, for anything that has it; ``pr.itemidmap`` tells the known items.
 
     Every evaluation starts from zero hidden states.
     """
-    _check(cut_off, mode, batch_size)
-    events = _known_events(test_data, _known_items(pr), session_key, item_key, time_key)
-    ids, names = events[item_key].to_numpy(), events[session_key].to_numpy()
+    _cut_offs(cut_off)
+    batch_size = _check(mode, batch_size)
+    known = _known_items(pr)
+    if hasattr(pr, "first_not_finite"):
+        require_finite(pr, "be evaluated")
+    among = _listed(items)
+    if among is not None:
+        item_indices(known, among, "items")
+    events = _test_events(test_data, Columns(session_key, item_key, time_key), known)
     noise = np.random.RandomState(42)
-    rank = np.full(len(events), np.nan)
-    items = None if items is None else pd.unique(np.asarray(items))
+    rank = np.full(len(events.items), np.nan)
     if hasattr(pr, "reset_sessions"):
         pr.reset_sessions()
 
-    at = following = None
-    for lane, position, _ in _lanes(pd.factorize(events[session_key])[0], batch_size):
-        if at is None:
-            at, following = position.copy(), position + 1
-        # A lane without a session any more repeats its last event; what it scores is not counted.
-        at[lane], following[lane] = position, position + 1
-        targets = ids[following]
-        wanted = None if items is None else np.concatenate([np.asarray(items), targets])
-        scored = pr.predict_next_batch(names[at], ids[at], wanted, batch=len(at))
+    # A lane without a session any more repeats its last event; what it scores is not counted.
+    current = following = None
+    for lane, position, _ in _lanes(events.session, batch_size):
+        if current is None or following is None:
+            current, following = position.copy(), position + 1
+        current[lane], following[lane] = position, position + 1
+        targets = events.item_ids[following]
+        wanted = None if among is None else np.concatenate([among, targets])
+        ids = events.session_ids[current].to_numpy(), events.item_ids[current].to_numpy()
+        scored = pr.predict_next_batch(*ids, wanted, batch=len(current))
         scores = scored.to_numpy().T
-        if items is None:
+        if among is None:
             place = scored.index.get_indexer(targets)
-            target = scores[np.arange(len(at)), place]
+            target = scores[np.arange(len(current)), place]
         else:
-            scores, target, place = _split(scores, items, targets)
+            scores, target, place = _split(scores, among, targets)
         rank[position + 1] = _rank(scores[lane], target[lane], place[lane], mode, noise)
     return _results(rank[~np.isnan(rank)], cut_off)
 
 
 def evaluate_sessions(
-    pr,
-    test_data,
-    train_data,
-    items=None,
-    cut_off=20,
-    session_key="SessionId",
-    item_key="ItemId",
-    time_key="Time",
-):
+    pr: Any,
+    test_data: Any,
+    train_data: Any,
+    items: Any = None,
+    cut_off: Any = 20,
+    session_key: str = "SessionId",
+    item_key: str = "ItemId",
+    time_key: str = "Time",
+) -> Metrics | dict[int, Metrics]:
     """Recall@N and MRR@N of a baseline, one event at a time through ``pr.predict_next``.
 
     Scored are the items of ``train_data``, or ``items``; test events of items outside ``train_data`` are dropped first.
     A score that is no number counts as 0; ties are broken by 1e-8 * uniform noise; rank = #(score > target) + 1.
 
-    Returns (recall, mrr), or a dict of them by N for a list of ``cut_off``.
+    Returns:
+        (recall, mrr), or a dict of them by N for a list of ``cut_off``.
     """
-    _check(cut_off)
-    check_frame(train_data, session_key, item_key, time_key, "train_data")
-    known = train_data[item_key].unique()
-    events = _known_events(test_data, known, session_key, item_key, time_key)
-    ids, session = events[item_key].to_numpy(), events[session_key].to_numpy()
-    scored = pd.Index(known if items is None else pd.unique(np.asarray(items)))
+    _cut_offs(cut_off)
+    columns = Columns(session_key, item_key, time_key)
+    known = read_table(train_data, columns, "train_data").item.unique()
+    wanted = _listed(items)
+    events = _test_events(test_data, columns, pd.Series(np.arange(len(known)), index=known))
+    scored = known if wanted is None else wanted
     noise = np.random.RandomState(42)
     found = []
-    for i in range(len(ids) - 1):
-        if session[i] != session[i + 1]:
-            continue
+    ids, sessions = events.item_ids.to_numpy(), events.session_ids.to_numpy()
+    for i in np.flatnonzero(events.session[1:] == events.session[:-1]):
         target = ids[i + 1]
         column = scored.get_indexer([target])[0]
         asked = scored if column >= 0 else scored.append(pd.Index([target]))
-        scores = np.nan_to_num(np.asarray(pr.predict_next(session[i], ids[i], asked), float)) + 1e-8 * noise.rand(
-            len(asked)
-        )
+        scores = np.nan_to_num(np.asarray(pr.predict_next(sessions[i], ids[i], asked), float))
+        scores = scores + 1e-8 * noise.rand(len(asked))
         found.append((scores[: len(scored)] > scores[column]).sum() + 1)
     return _results(np.array(found), cut_off)

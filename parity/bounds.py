@@ -6,13 +6,8 @@ pass.
 """
 
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
-ULPS = 512  # how many units a correct program may be away; measured: up to a tenth of it
+ULPS = 128  # how many units a correct program may be away
 TRAJECTORY_CAP = 1e-3  # free-running is judged until rounding alone may have moved a tensor by this share of it
-
-# A recording holds the reference's figures, and no scales (unless its maker wrote them): the tensors' norms serve, and
-# the bound leaves room for a run of some dozen steps. Costs are means, in which errors do not add up.
-REPLAY = {"float64": 1e-10, "float32": 1e-4}
-REPLAY_COST = {"float64": 1e-12, "float32": 1e-4}
 
 
 def forced(dtype: str) -> float:

@@ -4,10 +4,22 @@ import argparse
 import logging
 import sys
 
-from parity import engines
-from parity.commands import golden, matrix, record, run, selftest, validate
+from gru4rec import engines
+from parity.commands import (
+    golden,
+    lists,
+    matrix,
+    mutants,
+    record,
+    run,
+    selftest,
+    smallest,
+    stability,
+    training,
+    validate,
+)
 
-COMMANDS = (run, golden, selftest, matrix, record, validate)
+COMMANDS = (run, golden, selftest, matrix, training, lists, mutants, stability, smallest, record, validate)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Callable, Iterator
 
-from parity import engines
+from gru4rec import engines
+from gru4rec.engines import EngineSpec
 from parity.bounds import forced
 from parity.checks import fit
 from parity.checks.data import NAMES as DATA
@@ -15,7 +16,6 @@ from parity.checks.steps import NAMES as FORCED
 from parity.checks.steps import checked_steps
 from parity.checks.trajectory import Spread, check_trajectory
 from parity.checks.transfer import check_transfer
-from parity.engines import EngineSpec
 from parity.measure import CHECKS, Checks
 from parity.protocol import Engine
 from parity.scale import Conditioning
@@ -81,15 +81,16 @@ def compare(
     checks.attempt(["ranks", "metrics"], _ranking, scenario, pair)
     tell("saved weights")
     checks.attempt(["weights-transfer"], _transfer, scenario, pair)
-    result.devices = {spec.name: engines.device_of(pair.engine(spec)) for spec in (reference, candidate) if pair.made(spec)}
+    result.devices = {
+        spec.name: engines.device_of(pair.engine(spec)) for spec in (reference, candidate) if pair.made(spec)
+    }
     return result
 
 
 class Pair:
     """The engines of a comparison, each made when it is first needed.
 
-    ``exact`` is the reference in float64, from which all that is expected comes; in a float64 scenario it is the
-    reference itself. ``shadow`` is another one, on which scales are measured, ``coarse`` one in float32, for them too.
+    ``exact`` is the reference in float64, from which all that is expected comes.
     """
 
     def __init__(self, scenario: Scenario, reference: EngineSpec, candidate: EngineSpec):
@@ -97,23 +98,21 @@ class Pair:
         self._engines: dict[tuple[str, str], Engine] = {}
 
     def engine(self, spec: EngineSpec, role: str = "") -> Engine:
-        """The engine of a role: in the scenario's dtype, or ``exact``, ``shadow`` (float64) or ``coarse`` (float32)."""
+        """The engine of a role: in the scenario's dtype, or ``exact``, in float64."""
         if (spec.name, role) not in self._engines:
-            dtype = {"": self.scenario.dtype, "coarse": "float32"}.get(role, "float64")
+            dtype = "float64" if role else self.scenario.dtype
             self._engines[spec.name, role] = replace(self.scenario, dtype=dtype).prepare(spec)
         return self._engines[spec.name, role]
 
     def made(self, spec: EngineSpec) -> bool:
         return (spec.name, "") in self._engines
 
-    def shadow(self) -> Engine:
-        return self.engine(self.reference, "shadow")
-
-    def coarse(self) -> Engine | None:
-        return self.engine(self.reference, "coarse") if self.scenario.dtype == "float64" else None
+    def plain(self) -> tuple[Engine, Engine]:
+        """The harness's own program in float64 and in float32, on which scales are measured."""
+        return tuple(replace(self.scenario, dtype=dtype).plain() for dtype in ("float64", "float32"))
 
     def records(self, steps: int | None, scores: bool) -> Iterator[Record]:
-        """The reference's own training in float64, from the weights that its engine of the scenario's type starts at."""
+        """The reference's own training in float64, from the weights that its engine of the scenario's type has."""
         s, exact = self.scenario, self.engine(self.reference, "exact")
         exact.prepare(s.dataset.train, s.store)
         if s.dtype != "float64":
@@ -135,7 +134,7 @@ def forced_checks(checks: Checks, pair: Pair, steps: int | None = None) -> None:
     s, own = pair.scenario, [pair.reference.name] if pair.scenario.dtype == "float64" else []
     forced_along = {spec.name: pair.engine(spec) for spec in (pair.candidate, pair.reference)}
     for _ in checked_steps(
-        checks, pair.records(steps, True), forced_along, forced(s.dtype), Conditioning(pair.shadow(), pair.coarse()).of, own
+        checks, pair.records(steps, True), forced_along, forced(s.dtype), Conditioning(*pair.plain()).of, own
     ):
         pass
 
@@ -151,7 +150,7 @@ def _free(checks: Checks, result: Result, pair: Pair) -> None:
         s.params,
         s.params.get("n_epochs", 10),
         s.dtype,
-        Spread(pair.shadow(), pair.coarse(), s.dtype).after,
+        Spread(*pair.plain(), s.dtype).after,
     )
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from gru4rec.engines import EngineSpec
 from parity import data, pairwise
 from parity.checks.data import NAMES as DATA
 from parity.checks.fit import scenario_of
 from parity.checks.steps import NAMES as FORCED
 from parity.compare import Pair, data_checks, fit_checks, forced_checks
-from parity.engines import EngineSpec
 from parity.measure import Checks
 from parity.scenario import Scenario
 

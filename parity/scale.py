@@ -1,10 +1,17 @@
-"""Scales: what the reference's own step does when its inputs move by one float32 unit.
+"""Scales: the size of the terms that a tensor is made of, measured by what a step does when its inputs move a little.
 
-The scale of a tensor T is max(||T||, median_k ||T(x_k) - T(x)|| / eta), where x_k are the step's inputs (weights,
-optimizer state, hidden state), each entry times (1 + eta) or (1 - eta) at random, eta = 2^-24, and T is computed by the
-reference in float64. It is the root of the sum of squares of dT/dx_i * x_i: the size of the terms that make up T, before
-they cancel. A tensor that is a small difference of large terms gets a large scale, as it should: no program computes it
-better. Nothing under test enters it. The median of the draws keeps out a draw that crosses a kink (relu, a cap).
+The scale of a tensor T is the larger of
+
+* median_k ||T(x_k) - T(x)|| / eta, where x_k are the step's inputs (weights, optimizer state, hidden state), each
+  entry times 1 + eta or 1 - eta at random, eta = 2^-24: the root of the sum of squares of dT/dx_i * x_i, the terms
+  before they cancel. The median keeps out a draw that crosses a kink (relu, a cap).
+* ||T_32(x) - T(x)|| / 2^-24, T_32 the same step in float32: moved inputs do not show the rounding inside, as of 1 - z
+  where a gate z is all but 1.
+* ||T||.
+
+A tensor that is a small difference of large terms gets a large scale, as it should: no program computes it better. All
+of it is measured on the harness's own NumPy program (:mod:`parity.plain`): nothing under test enters a scale. No scale
+is larger than CAP times the largest norm among the tensors of its kind in that step.
 """
 
 import math
@@ -53,7 +60,7 @@ def measured(
     base: np.ndarray | float,
     others: Iterable[np.ndarray | float],
     eta: float,
-    coarse: np.ndarray | float | None = None,
+    coarse: np.ndarray | float,
     stored: np.ndarray | float = 0.0,
     largest: float = math.inf,
 ) -> Scale:
@@ -69,7 +76,7 @@ def measured(
     differences = [np.asarray(other, np.float64) - base for other in others]
     rounding, cap = 2.0 / ULPS, CAP * max(largest, norm(base))
     with np.errstate(invalid="ignore", over="ignore"):
-        rough = np.zeros_like(base) if coarse is None else (np.asarray(coarse, np.float64) - base) / ETA
+        rough = (np.asarray(coarse, np.float64) - base) / ETA
         whole = _capped(np.median([norm(difference) for difference in differences]) / eta, cap)
         whole = max(norm(base), float(whole), float(_capped(norm(rough), cap))) + rounding * norm(stored)
         if base.ndim != 2:
@@ -85,24 +92,19 @@ def _capped(values: np.ndarray, cap: float) -> np.ndarray:
 
 
 class Conditioning:
-    """Measures the scales of a reference's steps.
+    """Measures the scales of single steps, on two programs of the harness: in float64 and in float32."""
 
-    shadow: an engine of the reference in float64. coarse: one in float32, or None where float32 is what is judged.
-    """
-
-    def __init__(self, shadow: Engine, coarse: Engine | None, draws: int = DRAWS, seed: int = 20180608):
+    def __init__(self, shadow: Engine, coarse: Engine, draws: int = DRAWS, seed: int = 20180608):
         self.shadow, self.coarse, self.draws = shadow, coarse, draws
         self.random = np.random.default_rng(seed)
 
     def of(self, record: Record) -> Scales:
         """The scales of one recorded step."""
         moves = [again(self.shadow, record, moved(record.before, ETA, self.random)) for _ in range(self.draws)]
-        rough = None if self.coarse is None else again(self.coarse, record, record.before)
+        rough = again(self.coarse, record, record.before)
 
         def scale(part: Callable[[Record], Any], stored: np.ndarray | float = 0.0, largest: float = math.inf) -> Scale:
-            return measured(
-                part(record), [part(m) for m in moves], ETA, None if rough is None else part(rough), stored, largest
-            )
+            return measured(part(record), [part(m) for m in moves], ETA, part(rough), stored, largest)
 
         def scales(part: Callable[[Record], Mapping], stored: Mapping[str, np.ndarray] | None = None):
             base = part(record)

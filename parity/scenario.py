@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gru4rec.engines import EngineSpec
 from parity.data import Dataset
+from parity.plain import Plain
 from parity.protocol import Engine
-from parity.engines import EngineSpec
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,11 @@ class Scenario:
         engine.prepare(self.dataset.train, self.store)
         return engine
 
-    def exact(self, spec: EngineSpec) -> Engine | None:
-        """The engine of this setting in float64, ready for its first step; None where the setting is in float64."""
-        return None if self.dtype == "float64" else replace(self, dtype="float64").prepare(spec)
+    def plain(self) -> Engine:
+        """The harness's own NumPy program in this setting, ready for its first step."""
+        engine = Plain(dtype=self.dtype, seed=self.seed, dropout_seed=self.dropout_seed, **self.params)
+        engine.prepare(self.dataset.train, self.store)
+        return engine
 
     def with_params(self, **params: Any) -> "Scenario":
         return replace(self, params=self.params | params)

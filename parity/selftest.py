@@ -2,11 +2,12 @@
 catch it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Callable
 
-from parity import data
+from gru4rec.engines import EngineSpec
+from parity import data, golden
 from parity.bounds import forced
 from parity.checks import fit
 from parity.checks.data import NAMES as DATA
@@ -17,9 +18,10 @@ from parity.checks.steps import NAMES as FORCED
 from parity.checks.steps import check_steps
 from parity.checks.trajectory import Spread, check_trajectory
 from parity.checks.transfer import check_transfer
-from parity.engines import EngineSpec
 from parity.faults import FAULTS, SETTINGS, Fault
 from parity.measure import CHECKS, Checks, Comparison
+from parity.recordings.reading import SHIPPED, read
+from parity.recordings.recording import Recording
 from parity.scale import Conditioning
 from parity.scenario import Scenario
 from parity.walk import walk
@@ -70,20 +72,20 @@ class Reference:
 
         return self._once("records", make)
 
-    def coarse(self):
-        """An engine of the reference in float32 for the scales, where float64 is what is judged."""
-        return replace(self.exact, dtype="float32").prepare(self.spec) if self.scenario.dtype == "float64" else None
+    def plain(self):
+        """The harness's own program in float64 and in float32, on which scales are measured."""
+        return self.exact.plain(), scenario(self.scenario.name, "float32").plain()
 
     def scales(self):
         def make():
-            conditioning = Conditioning(self.exact.prepare(self.spec), self.coarse())
+            conditioning = Conditioning(*self.plain())
             return {record.number: conditioning.of(record) for record in self.records()}
 
         return self._once("scales", make)
 
     def spreads(self):
         def make():
-            spread = Spread(self.exact.prepare(self.spec), self.coarse(), self.scenario.dtype)
+            spread = Spread(*self.plain(), self.scenario.dtype)
             return {record.number: spread.after(record) for record in self.records()}
 
         return self._once("spreads", make)
@@ -145,25 +147,72 @@ def run_checks(reference: Reference, spec: EngineSpec, wanted: set[str] | None =
     return checks
 
 
+# Recordings in which the faults show, most telling first; those of a fault's own setting are tried before the others.
+TELLING = {
+    "bpr-max": ("loss-bpr-max-elu", "loss-bpr-max-leaky"),
+    "momentum": ("opt-duplicates-momentum",),
+    "dropout": ("dropout-both-separate", "loss-cross-entropy-softmax"),
+    "regularised": ("opt-adagrad-l2", "opt-grad_cap", "loss-cross-entropy-smoothing"),
+    "": ("sampling-popularity-no-store", "data-one-event-sessions-unknown-items", "loss-top1-max-relu"),
+}
+
+# What no recorded run of the authors' program can show, and why.
+NOT_IN_GOLDEN = {
+    "log without its 1e-24": "no recorded score is small enough for the 1e-24 to count",
+    "label smoothing spread over K items instead of K - 1": "xe_logit was recorded without smoothing",
+    "weights saved in half precision": "a recording holds no saved file",
+} | {
+    fault.name: "the release of 2018, which was recorded, has no such option"
+    for fault in FAULTS
+    if fault.setting == "logq"
+}
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one fault."""
+    """What became of one fault.
 
-    fault: str  # its name
-    worst: Comparison | None  # of the check that has to catch it
+    worst: of the check that has to catch it. also: other checks that failed. problem: what was raised.
+    by_golden: the recording and the check that caught it, or why none can; None where golden was not asked.
+    seen_by_golden: whether a recording caught it.
+    """
+
+    fault: str
+    worst: Comparison | None
     caught: bool
-    also: list[str]  # other checks that failed
+    also: list[str]
     problem: str | None = None
+    by_golden: str | None = None
+    seen_by_golden: bool = False
 
 
-def try_fault(fault: Fault, reference: Reference, spec: EngineSpec) -> Outcome:
+def try_fault(fault: Fault, reference: Reference, spec: EngineSpec, by_golden: bool = False) -> Outcome:
     """Caught means: the named check failed because a comparison was past its bound, not because something broke."""
     with fault.put_in():
         checks = run_checks(reference, spec, {fault.check})
+        told = _through_golden(fault, spec) if by_golden else (None, False)
     check = checks[fault.check]
     caught = check.first_failure is not None and check.broken is None
     also = [other.name for other in checks.failed if other.name != fault.check]
-    return Outcome(fault.name, check.worst, caught, also, check.broken)
+    return Outcome(fault.name, check.worst, caught, also, check.broken, *told)
+
+
+def _through_golden(fault: Fault, spec: EngineSpec) -> tuple[str, bool]:
+    """(which recording and check caught it, true), or (why none did, false)."""
+    if fault.name in NOT_IN_GOLDEN:
+        return NOT_IN_GOLDEN[fault.name], False
+    names = [*TELLING.get(fault.setting, ()), *(name for each in TELLING.values() for name in each)]
+    for name in dict.fromkeys(names):
+        found = golden.replay(_recording(name)[0], spec, _recording(name)[1]).first_failure
+        if found:
+            return f"{name}: {found[0].name}, {found[1].where}", True
+    return "no recording that was tried shows it", False
+
+
+@lru_cache(maxsize=None)
+def _recording(name: str) -> tuple[Recording, list[golden.Reach]]:
+    recording = read(SHIPPED / f"{name}.npz")
+    return recording, golden.reach(recording)
 
 
 def settings_used(faults: tuple[Fault, ...] = FAULTS) -> list[str]:

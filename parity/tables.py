@@ -3,11 +3,10 @@
 import math
 from typing import Iterable
 
-from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gru4rec.terminal import make_table
 from parity.measure import Check, Checks, Verdict
 
 _STYLES = {
@@ -24,7 +23,7 @@ def number(value: float) -> str:
     """A short form of an error or a tolerance."""
     if value == 0:
         return "0"
-    return f"{value:.1e}" if math.isfinite(value) else "none"
+    return f"{value:.1e}" if math.isfinite(value) else "infinite"
 
 
 def bound(value: float) -> str:
@@ -33,13 +32,6 @@ def bound(value: float) -> str:
 
 def status(text: str) -> Text:
     return Text(text, style=_STYLES.get(text, ""))
-
-
-def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return made
 
 
 def explain(check: Check) -> str:
@@ -57,7 +49,7 @@ def explain(check: Check) -> str:
 
 def checks_table(title: str, checks: Checks) -> Table:
     right = ("compared", "worst error", "bound")
-    made = table(title, "check", "verdict", *right, "where", right=right)
+    made = make_table(title, "check", "verdict", *right, "where", right=right)
     for check in checks.in_order():
         figures = ("", "") if check.worst is None else (number(check.worst.error.relative), bound(check.worst.bound))
         made.add_row(check.name, status(check.verdict), f"{check.compared:,}", *figures, explain(check))
@@ -75,13 +67,7 @@ def sentence(verdict: Verdict) -> str:
     """What a verdict over everything means, in one sentence; the last line of a command and of its report."""
     return {
         Verdict.HELD: "Everything that applies was compared, and all of it is within its bound.",
-        Verdict.FAILED: "At least one comparison is past its bound: the programs are not the same algorithm.",
+        Verdict.FAILED: "The claim is not shown: at least one comparison is past its bound, or an engine raised.",
         Verdict.NOT_COVERED: "Nothing failed, but not everything that applies was compared.",
         Verdict.NOT_APPLICABLE: "Nothing was compared.",
     }[verdict]
-
-
-def console() -> Console:
-    """Wide enough for the tables where the output is a file."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=140)

@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any, Callable, Iterator, Sequence
 
-from parity import engines
+from gru4rec import engines
 
 
 def default_jobs() -> int:

@@ -15,9 +15,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ["original", "keras_port", "parity", "experiments"]
-MAY_IMPORT = {"original": {"original"}, "keras_port": {"keras_port"}, "parity": {"parity", "original", "keras_port"}}
-MAY_IMPORT["experiments"] = {"experiments", *MAY_IMPORT["parity"]}
+PACKAGES = ["original", "keras_port", "gru4rec", "parity"]
+MAY_IMPORT = {"original": {"original"}, "keras_port": {"keras_port"}}
+MAY_IMPORT["gru4rec"] = {"gru4rec", "original", "keras_port"}
+MAY_IMPORT["parity"] = {"parity", *MAY_IMPORT["gru4rec"]}
 OWN_FOLDERS = {*PACKAGES, "examples", "benchmarks", "tests"}
 
 

@@ -1,4 +1,4 @@
-"""Metrics whose ranks are known but for rounding: is there one assignment of the ambiguous events that explains them?"""
+"""Metrics whose ranks are known but for rounding: does one assignment of the ambiguous events explain them?"""
 
 from typing import Mapping
 
@@ -10,7 +10,11 @@ MOST = 200  # ambiguous events that an assignment is sought for
 
 
 def fewest_moved(
-    usual: np.ndarray, low: np.ndarray, high: np.ndarray, by_cut_off: Mapping[int, tuple[float, float]], tolerance: float
+    usual: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    by_cut_off: Mapping[int, tuple[float, float]],
+    tolerance: float,
 ) -> int | None:
     """How many events must leave their usual rank so that all metrics come out as they were recorded.
 
@@ -32,7 +36,8 @@ def fewest_moved(
         return None
     P, beyond = len(usual), max(by_cut_off) + 1
     choices = [
-        np.unique(np.append(np.minimum(np.arange(low[i], high[i] + 0.5), max(low[i], beyond)), usual[i])) for i in moving
+        np.unique(np.append(np.minimum(np.arange(low[i], high[i] + 0.5), max(low[i], beyond)), usual[i]))
+        for i in moving
     ]
     ranks = np.concatenate(choices)
     owner = np.repeat(np.arange(len(moving)), [len(each) for each in choices])
@@ -57,6 +62,11 @@ def fewest_moved(
     picked = np.flatnonzero(found.x > 0.5)
     chosen[moving[owner[picked]]] = ranks[picked]
     return int((chosen != usual).sum()) if _explained(chosen, by_cut_off, 2 * tolerance) else None
+
+
+def _choices(low: float, high: float, usual: float, beyond: int) -> np.ndarray:
+    """The ranks of one event; those beyond every N are one."""
+    return np.unique(np.append(np.minimum(np.arange(low, high + 0.5), max(low, beyond)), usual))
 
 
 def _explained(ranks: np.ndarray, by_cut_off: Mapping[int, tuple[float, float]], tolerance: float) -> bool:

@@ -12,11 +12,11 @@ from typing import Iterable, Iterator, NamedTuple
 import numpy as np
 import pandas as pd
 
+from gru4rec.engines import EngineSpec
 from parity.bounds import forced
 from parity.checks.data import check_frame_kept
 from parity.checks.trajectory import Spread, horizon_passed
 from parity.data import COLUMNS, Dataset, fingerprint
-from parity.engines import EngineSpec
 from parity.measure import Check, Checks, Scale
 from parity.scenario import Scenario
 from parity.walk import Record, not_finite, walk
@@ -28,13 +28,15 @@ EVENTS = {"float64": (2, 3), "float32": (2, 2)}  # of the sessions that are trai
 def prefix(dataset: Dataset, batch_size: int, lengths: tuple[int, int]) -> Dataset:
     """A data set that ``fit`` goes through in a few steps, with every item of the training data.
 
-    The first sessions of ``lengths`` events, one and a half times as many as lanes; then each item that they lack, once,
-    as a session of one event, which yields no step but counts as support.
+    The first sessions of ``lengths`` events, one and a half times as many as lanes; then each item that they lack,
+    once, as a session of one event, which yields no step but counts as support.
     """
     train = dataset.train[list(COLUMNS)]
     session, item, time = (train[column] for column in COLUMNS)
     events = session.map(session.value_counts())
-    short = session[(events >= lengths[0]) & (events <= lengths[1])].drop_duplicates().iloc[: batch_size + batch_size // 2]
+    short = (
+        session[(events >= lengths[0]) & (events <= lengths[1])].drop_duplicates().iloc[: batch_size + batch_size // 2]
+    )
     kept = train[session.isin(short)]
     rest = train[~item.isin(kept["ItemId"])].drop_duplicates("ItemId").copy()
     if pd.api.types.is_numeric_dtype(session):
@@ -79,8 +81,7 @@ def expected(check: Check, short: Scenario, reference: EngineSpec) -> Expected |
     engine = exact.prepare(reference)
     if short.dtype != "float64":
         engine.set_weights({n: w.astype(np.float64) for n, w in short.prepare(reference).get_weights().items()})
-    coarse = replace(short, dtype="float32").prepare(reference) if short.dtype == "float64" else None
-    spread = Spread(exact.prepare(reference), coarse, short.dtype)
+    spread = Spread(exact.plain(), replace(short, dtype="float32").plain(), short.dtype)
     found, why = None, "the prefix of sessions gives no step"
     for records in _epochs(walk(engine, exact.params, exact.params["n_epochs"], scores=False)):
         scales, loss_scale = {}, 0.0
@@ -97,7 +98,7 @@ def expected(check: Check, short: Scenario, reference: EngineSpec) -> Expected |
                 after, steps = records[-1].after, records[-1].number + 1
                 found = Expected(
                     len(losses), steps, losses, after.weights, after.optimizer, Scale(loss_scale), scales,
-                    spread.optimizer(records[-1]),
+                    spread.scales(records[-1], lambda r: r.after.optimizer),
                 )  # fmt: skip
                 continue
             why = f"chaotic: within {records[-1].number + 1} steps rounding alone moves weights by a thousandth"
@@ -105,7 +106,9 @@ def expected(check: Check, short: Scenario, reference: EngineSpec) -> Expected |
     if found is None:
         check.not_covered.append(why)
     else:
-        check.notes.append(f"fit was judged on {found.steps} steps in {found.epochs} of {exact.params['n_epochs']} epochs")
+        check.notes.append(
+            f"fit was judged on {found.steps} steps in {found.epochs} of {exact.params['n_epochs']} epochs"
+        )
     return found
 
 

@@ -1,6 +1,6 @@
 """Ranks and metrics from identical weights.
 
-The expected ranks are counted here: by the harness's own forward pass (:mod:`parity.forward`), so that no engine's
+The expected ranks are counted here: by the harness's own forward pass (:mod:`parity.plain`), so that no engine's
 evaluation, nor its scores, are taken on trust. Every score gets an interval, its forward error bound; where the
 intervals of another item and of the target overlap, their order means nothing, the rank may lie anywhere in the range
 that they leave, and the event is ambiguous and counted. Items that are level by construction (their output weights are
@@ -14,8 +14,8 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from parity.bounds import UNIT
-from parity.forward import activation, logits, next_hidden
 from parity.measure import Checks
+from parity.plain.network import activation, logits, next_hidden
 from parity.protocol import Engine
 
 MODES = ("standard", "conservative", "median", "tiebreaking")
@@ -132,8 +132,8 @@ def check_ranking(
                     f"{mode}, {which} items: {each.ambiguous} of {len(each.low)} events have a score within rounding"
                 )
             continue
-        if each.ambiguous and mode != "tiebreaking":
-            checks["ranks"].notes.append(f"{label}: {each.ambiguous} of {len(each.low)} events are ambiguous")
+        if each.ambiguous and mode == MODES[0]:  # the other modes have the same ones
+            checks["ranks"].notes.append(f"{which} items: {each.ambiguous} of {len(each.low)} events are ambiguous")
         rank = checks.attempt(["ranks"], _check_ranks, each, engine, evaluation, test, listed, mode, label)
         checks.attempt(["metrics"], _check_metrics, rank, each, engine, evaluation, test, listed, mode, label)
 
@@ -154,10 +154,9 @@ def _check_metrics(checks, rank, wanted: Intervals, engine, evaluation, test, li
     """
     found = evaluation.evaluate_gpu(engine, test, items=listed, cut_off=CUT_OFFS, mode=mode, batch_size=50)
     exact = rank is not None and len(rank) == len(wanted.low) and mode != "tiebreaking"
+    lowest, highest = (rank, rank) if exact else (wanted.low, wanted.high)
     for N in CUT_OFFS:
-        for what, value, least, most in zip(
-            ("Recall", "MRR"), found[N], metrics(rank if exact else wanted.high, N), metrics(rank if exact else wanted.low, N)
-        ):  # fmt: skip
+        for what, value, least, most in zip(("Recall", "MRR"), found[N], metrics(highest, N), metrics(lowest, N)):
             checks["metrics"].within(f"{what}@{N}, {label}", value, float(np.clip(value, least, most)), 1e-12)
 
 
@@ -170,14 +169,16 @@ def metrics(ranks: np.ndarray, N: int) -> tuple[float, float]:
 def known_events(item_ids: np.ndarray, test: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     """Item indices of the known test events by (session, time, item); where each session begins, and the end."""
     index = pd.Index(item_ids)
-    known = test[test[columns.item].isin(index)].sort_values(list((columns.session, columns.time, columns.item)), kind="stable")
+    known = test[test[columns.item].isin(index)].sort_values(
+        list((columns.session, columns.time, columns.item)), kind="stable"
+    )
     session = known[columns.session].to_numpy()
     starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
     return index.get_indexer(known[columns.item]), np.r_[starts, len(known)]
 
 
 def _scored(weights, item_ids, params, test, dtype, block: int = 50) -> Iterator[tuple]:
-    """Yields lower and upper scores (M, n), targets (M,) and the events' places in order (M,), longest sessions first."""
+    """Yields lower and upper scores (M, n), targets (M,) and the events' places in order (M,)."""
     items, offsets = known_events(item_ids, test, Columns.of(params))
     lengths = np.diff(offsets)
     by_length = [s for s in np.argsort(-lengths, kind="stable") if lengths[s] > 1]
@@ -208,7 +209,7 @@ def _interval(weights, params, h: np.ndarray, dtype: str) -> tuple[np.ndarray, n
         e = np.where(terms > 0, e + 8 * u * (1 + np.abs(below)), 0.0)
         gone = below < (-80 if dtype == "float32" else -700)  # the probability may have become 0
         return np.where(gone, -np.inf, o - e), o + e
-    act = activation(name)
+    act = activation(name).of
     low, high = act(o - e), act(o + e)
     return low - 4 * u * np.abs(low), high + 4 * u * np.abs(high)
 

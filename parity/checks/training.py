@@ -1,92 +1,129 @@
-"""Full runs by ``fit`` from one seed: losses by epoch, and the final Recall@N and MRR@N.
+"""Full runs by ``fit``, judged by their equivalence to the stored runs of the reference.
 
-Runs of one program on two compilers part after some dozen steps (chaos, not error), and are then two draws of the same
-training. Whether a setting is tame enough to be judged is measured: the reference is run again from learning rates one
-or two units of float32's last place away. A figure by which these runs miss the bound among themselves says nothing
-about a candidate: it is not covered, and never held.
+A run is evaluated by the harness itself (:mod:`parity.evaluator`), never by the engine. The test, its margin and its
+power are those of :mod:`parity.convergence.equivalence`.
 """
 
-from typing import NamedTuple, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from parity.checks.ranking import CUT_OFFS
+from gru4rec.engines import EngineSpec
+from parity import evaluator
+from parity.convergence import equivalence
+from parity.convergence.equivalence import Equivalence
+from parity.convergence.sample import LENGTH, PREFIXES, Runs, dropout_seed
+from parity.data import Dataset
+from parity.measure import Checks
 from parity.protocol import Engine
-from parity.engines import EngineSpec
-from parity.measure import Check, Checks
-from parity.scenario import Scenario
 
-LOSS_TOLERANCE = 0.02  # relative
-STANDARD_ERRORS = 3  # of the difference of two shares of that many test events
-RERUNS = 4
+FEWEST = 4  # runs of a candidate; the deviation of fewer is not known well enough for any claim
 
-
-class Training(NamedTuple):
-    """What a full run ended with."""
-
-    losses: list[float]  # by epoch
-    metrics: dict[int, tuple[float, float]]  # N -> (Recall@N, MRR@N)
-    weights: dict[str, np.ndarray]
-    events: int  # predicted in the test
+# Options that a faulty engine acts as if it had been given, by the name of the fault; a callable changes the value.
+FAULTS: dict[str, dict[str, Any]] = {
+    "learning rate halved": {"learning_rate": lambda rate: rate / 2},
+    "momentum ignored": {"momentum": lambda _: 0.0},
+    "dropout left out": {"dropout_p_hidden": lambda _: 0.0},
+    "samples by popularity, not uniform": {"sample_alpha": lambda _: 1.0},
+}
+_DEFAULTS = {"learning_rate": 0.1, "momentum": 0.0, "dropout_p_hidden": 0.0, "sample_alpha": 0.75}
 
 
-def train(spec: EngineSpec, scenario: Scenario) -> Training:
-    """Fit a new engine. Raises NotImplementedError where the engine has no ``fit`` or no evaluation."""
-    if not hasattr(spec.cls, "fit") or spec.evaluation is None:
-        raise NotImplementedError("the engine has no fit, or no evaluation with evaluate_gpu")
-    engine: Engine = scenario.create(spec)
-    losses = []
-    engine.fit(scenario.dataset.train, scenario.store, on_epoch_end=lambda epoch, loss: losses.append(float(loss)))
-    metrics = spec.evaluation.evaluate_gpu(engine, scenario.dataset.test, cut_off=CUT_OFFS)
-    metrics = {N: tuple(map(float, values)) for N, values in metrics.items()}
-    known = scenario.dataset.test[scenario.dataset.test["ItemId"].isin(engine.itemidmap.index)]
-    return Training(losses, metrics, engine.get_weights(), len(known) - known["SessionId"].nunique())
+def faulty(params: dict[str, Any], fault: str) -> dict[str, Any] | None:
+    """``params`` as the fault makes them; None where the setting has no such part."""
+    if not params.get("n_sample", 2048) and "sample_alpha" in FAULTS[fault]:
+        return None
+    given = _DEFAULTS | params
+    changed = {name: change(given[name]) for name, change in FAULTS[fault].items()}
+    return params | changed if any(given[name] != value for name, value in changed.items()) else None
 
 
-def moved(scenario: Scenario, units: int) -> Scenario:
-    """The scenario with its learning rate moved by ``units`` of float32's last place: about 1e-7 of it each."""
-    rate = np.float32(scenario.params.get("learning_rate", 0.1))
-    return scenario.with_params(learning_rate=float(rate + units * np.spacing(rate)))
+def draw(
+    spec: EngineSpec,
+    params: dict[str, Any],
+    dataset: Dataset,
+    seed: int,
+    prefixes: np.ndarray | None,
+    dtype: str = "float32",
+) -> tuple[Runs, Engine]:
+    """One full run of a new engine by ``fit``, as a user calls it: no store and no other option is given.
 
-
-def rerun(spec: EngineSpec, scenario: Scenario, count: int) -> list[Training]:
-    """``count`` further full runs, from learning rates next to the scenario's: +1, -1, +2, -2, ... units."""
-    return [train(spec, moved(scenario, (k // 2 + 1) * (1 if k % 2 == 0 else -1))) for k in range(count)]
-
-
-def check_training(
-    checks: Checks,
-    wanted: Training,
-    found: Training,
-    weights_tolerance: float | None = None,
-    reruns: Sequence[Training] = (),
-) -> None:
-    """Losses and metrics within the tolerances above, where the reference's own ``reruns`` are within them.
-
-    Within ``weights_tolerance``, if given, the last weights too.
+    The figures of a run that has diverged are NaN. prefixes: numbers of the predictions whose lists are kept; None for
+    those of the rule. Raises NotImplementedError where the engine has no ``fit``, RuntimeError where its catalogue is
+    not that of the training data, or it told of more epochs than it was asked for.
     """
-    check, runs = checks["training"], [wanted, *reruns]
-    if len(found.losses) != len(wanted.losses):
-        check.equal("number of epochs", len(found.losses), len(wanted.losses))
-        return
-    for epoch, losses in enumerate(zip(*(run.losses for run in runs), strict=True)):
-        _judge(check, f"loss of epoch {epoch + 1}", found.losses[epoch], losses, LOSS_TOLERANCE * abs(losses[0]))
-    for at, what in enumerate(("Recall@20", "MRR@20")):
-        shares = [run.metrics[20][at] for run in runs]
-        # the variance of a reciprocal rank within [0, 1] is at most that of a share of the same mean
-        error = np.sqrt(2 * max(shares[0] * (1 - shares[0]), 1 / wanted.events) / wanted.events)
-        _judge(check, what, found.metrics[20][at], shares, float(STANDARD_ERRORS * error))
-    if weights_tolerance is not None:
-        check.close_all(found.weights, wanted.weights, weights_tolerance, prefix="final ")
-
-
-def _judge(check: Check, what: str, found: float, reference: Sequence[float], bound: float) -> None:
-    """Compare a figure with the first of ``reference``, unless the runs of the reference are further apart."""
-    low, high = min(reference), max(reference)
-    if high - low > bound:
-        check.not_covered.append(
-            f"{what}: chaotic here, the reference's own runs reach from {low:.4g} to {high:.4g}, past the bound of "
-            f"{bound:.2g}"
-        )
+    if not hasattr(spec.cls, "fit"):
+        raise NotImplementedError("the engine has no fit")
+    engine = spec.create(params, dtype, seed, dropout_seed(seed))
+    losses = []
+    engine.fit(dataset.train, on_epoch_end=lambda epoch, loss: losses.append(float(loss)))
+    ids, catalogue = dataset.train["ItemId"].unique(), pd.Index(engine.itemidmap.index)
+    if set(ids) != set(catalogue):
+        raise RuntimeError(f"the engine has {len(catalogue)} items, and not the {len(ids)} of the training data")
+    events = evaluator.read_events(dataset.test, catalogue)
+    predictions = len(events.predicted)
+    prefixes = evaluator.spread_over(predictions, PREFIXES) if prefixes is None else prefixes
+    epochs = params.get("n_epochs", 10)
+    if len(losses) > epochs:
+        raise RuntimeError(f"the engine told of {len(losses)} epochs; {epochs} were asked for")
+    losses = np.r_[losses, np.full(epochs - len(losses), np.nan)]  # a training that was stopped is one that diverged
+    if np.isfinite(losses).all() and all(np.isfinite(values).all() for values in engine.get_weights().values()):
+        found = evaluator.evaluate(engine, events, lists_of=prefixes, length=LENGTH, widths=params.get("layers", [100]))
+        metrics = np.array([found.metrics[N] for N in evaluator.CUT_OFFS])
+        lists, scores = pd.Index(ids).get_indexer(catalogue)[found.lists.items], found.lists.scores
     else:
-        check.within(what, found, reference[0], bound)
+        metrics = np.full((len(evaluator.CUT_OFFS), 2), np.nan)
+        lists, scores = np.full((len(prefixes), LENGTH), -1), np.full((len(prefixes), LENGTH), np.nan)
+    run = Runs(
+        np.array([seed]), losses[None], metrics[None], lists[None].astype(np.int32), scores[None].astype(np.float32)
+    )
+    return run, engine
+
+
+def check_training(checks: Checks, reference: Runs, candidate: Runs) -> list[Equivalence]:
+    """Put the verdicts of a candidate's runs into ``checks["training"]``; returns the tests behind them.
+
+    A figure whose equivalence is shown is within its margin; one whose difference is shown, or a run that is not
+    finite, is not; one for which neither is shown is not covered.
+    """
+    check = checks["training"]
+    if candidate.losses.shape[1] != reference.losses.shape[1]:
+        check.equal("number of epochs", candidate.losses.shape[1], reference.losses.shape[1])
+        return []
+    diverged = candidate.seeds[~candidate.finite]
+    if len(diverged):
+        check.equal(f"finite runs of {len(candidate)}", len(candidate) - len(diverged), len(candidate))
+        check.notes.append(f"not finite: the runs of seeds {', '.join(map(str, diverged))}")
+        return []
+    if len(candidate) < FEWEST:
+        check.not_covered.append(f"{len(candidate)} run: at least {FEWEST} are needed")
+        return []
+    if _one_draw(candidate):
+        check.not_covered.append(f"{len(candidate)} runs of different seeds are the same run, which is one draw")
+        return []
+    found = equivalence.compare(reference, candidate)
+    for test in found:
+        if test.status == "not covered":
+            check.not_covered.append(f"{test.figure}: {undecided(test)}")
+        else:
+            check.within(test.figure, test.candidate.mean, test.reference.mean, test.margin)
+            if test.status == "held" and test.p_zero <= equivalence.LEVEL:
+                check.notes.append(
+                    f"{test.figure}: there is a difference, {test.delta:+.3g} (p {test.p_zero:.2g}), within the margin"
+                )
+    return found
+
+
+def undecided(test: Equivalence) -> str:
+    """Why neither equivalence nor a difference was shown, and how many runs would show one."""
+    runs, least = test.candidate.count, test.decides
+    if least is None:
+        more = "no number of runs decides against the stored ones, if that is the true difference"
+    else:
+        more = f"about {least} runs decide, if that is the true difference"
+    return f"a difference of {test.delta:+.3g} by {runs} runs, margin {test.margin:.3g}, is not decided; {more}"
+
+
+def _one_draw(runs: Runs) -> bool:
+    return bool((runs.losses == runs.losses[:1]).all() and (runs.metrics == runs.metrics[:1]).all())

@@ -1,9 +1,9 @@
 """Free-running: both engines go on from one common start, each from its own random streams.
 
 How far is judged is measured, not fixed: GRU4Rec's own RSC15 settings are chaotic at the start, and a rounding of 1e-16
-is 1e-10 at step 8 and has the size of the weights some dozen steps later. So the reference, in float64, runs along from
-weights moved by a little, eta; what they have become by a step, over eta, is the scale of that step. Once rounding alone
-may have moved a weight tensor by a thousandth of it, nothing more is judged.
+is 1e-10 at step 8 and has the size of the weights some dozen steps later. So the harness's own program runs along from
+weights moved by a little, eta; what they have become by a step, over eta, is the scale of that step. Once rounding
+alone may have moved a weight tensor by a thousandth of it, nothing more is judged.
 """
 
 from typing import Any, Callable, Iterable, Iterator, Mapping
@@ -21,12 +21,12 @@ DRAWS = 2
 
 
 class Spread:
-    """How far rounding has carried by each step: runs of the reference in float64 from starts that were moved a little.
+    """How far rounding has carried by each step, measured on the harness's own program.
 
-    coarse: an engine of the reference in float32, whose own run counts too; None where float32 is what is judged.
+    shadow: in float64, run from starts that were moved a little. coarse: in float32, from the start itself.
     """
 
-    def __init__(self, shadow: Engine, coarse: Engine | None, dtype: str, draws: int = DRAWS, seed: int = 20180609):
+    def __init__(self, shadow: Engine, coarse: Engine, dtype: str, draws: int = DRAWS, seed: int = 20180609):
         self.shadow, self.coarse = shadow, coarse
         self.eta, self.random = ETA[dtype], np.random.default_rng(seed)
         self.moves: list[Record | None] = [None] * draws
@@ -35,21 +35,18 @@ class Spread:
 
     def after(self, record: Record) -> tuple[dict[str, Scale], Scale]:
         """The scales of the weights after the step, and of its cost. To be called for every step in turn."""
-        self.moves = [self._step(self.shadow, record, before, self.eta) for before in self.moves]
-        self.rough = None if self.coarse is None else self._step(self.coarse, record, self.rough, 0.0)
+        self.moves = [self._step(self.shadow, record, last, self.eta) for last in self.moves]
+        self.rough = self._step(self.coarse, record, self.rough, 0.0)
         self.lanes = record.batch.lanes
-        return self._scales(record, lambda r: r.after.weights), self._scale(record, lambda r: r.cost)
+        return self.scales(record, lambda r: r.after.weights), self.scale(record, lambda r: r.cost)
 
-    def optimizer(self, record: Record) -> dict[str, Scale]:
-        """The scales of the optimizer state after the step that :meth:`after` was last called with."""
-        return self._scales(record, lambda r: r.after.optimizer)
+    def scale(self, record: Record, part: Callable[[Record], Any]) -> Scale:
+        """The scale of one figure of the step that :meth:`after` was last called with."""
+        return measured(part(record), [part(m) for m in self.moves if m], self.eta, part(self.rough))
 
-    def _scale(self, record: Record, part: Callable[[Record], Any]) -> Scale:
-        rough = None if self.rough is None else part(self.rough)
-        return measured(part(record), [part(m) for m in self.moves if m], self.eta, rough)
-
-    def _scales(self, record: Record, part: Callable[[Record], Mapping]) -> dict[str, Scale]:
-        return {name: self._scale(record, lambda r, name=name: part(r)[name]) for name in part(record)}
+    def scales(self, record: Record, part: Callable[[Record], Mapping]) -> dict[str, Scale]:
+        """The scales of several figures of that step, by name."""
+        return {name: self.scale(record, lambda r, name=name: part(r)[name]) for name in part(record)}
 
     def _step(self, engine: Engine, record: Record, last: Record | None, eta: float) -> Record:
         before = moved(record.before, eta, self.random) if last is None else last.after

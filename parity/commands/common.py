@@ -4,7 +4,7 @@ import argparse
 from collections import Counter
 from typing import Iterable
 
-from parity import engines
+from gru4rec import engines
 from parity.measure import Checks, Verdict
 from parity.workers import default_jobs
 

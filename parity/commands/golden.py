@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from parity import engines, golden, tables
+from gru4rec import engines, terminal
+from parity import golden, tables
 from parity.commands import common
 from parity.measure import Checks, Verdict
 from parity.recordings import manifest
@@ -31,7 +32,7 @@ def replay(path: Path, engine: str, device: str) -> tuple[Checks, str]:
 
 
 def execute(options: argparse.Namespace) -> int:
-    console = tables.console()
+    console = terminal.console()
     names = options.engine or ["original", "keras"]
     common.check_two(names)
     paths = find(options.files)
@@ -60,7 +61,7 @@ def execute(options: argparse.Namespace) -> int:
 
 def _table(tasks, results):
     right = ("compared", "worst error", "bound")
-    made = tables.table(
+    made = terminal.make_table(
         "Recorded reference runs", "recording", "dtype", "engine", "verdict", *right, "where", right=right
     )
     for (path, name, _), (checks, dtype) in zip(tasks, results):

@@ -5,7 +5,8 @@ import importlib.util
 
 from rich.progress import Progress
 
-from parity import engines, matrix, pairwise, tables
+from gru4rec import engines, terminal
+from parity import matrix, pairwise, tables
 from parity.commands import common
 from parity.measure import Verdict
 from parity.workers import run_all
@@ -27,7 +28,7 @@ def try_config(config, reference: str, candidate: str, dtype: str) -> matrix.Tri
 
 
 def execute(options: argparse.Namespace) -> int:
-    console, names = tables.console(), options.engine or options.default_engines
+    console, names = terminal.console(), options.engine or options.default_engines
     common.check_two(names)
     if len(names) != 2:
         raise ValueError(f"--engine {' '.join(names)}: two are needed, the first is the reference")
@@ -51,7 +52,7 @@ def execute(options: argparse.Namespace) -> int:
 
 def _by_option(results) -> object:
     right = ("configurations", "failed", "not covered", "worst error", "bound")
-    made = tables.table(
+    made = terminal.make_table(
         "Worst error of each option value, teacher-forced and by fit", "option", "value", *right, "where", right=right
     )
     for name, values in matrix.FACTORS.items():
@@ -85,7 +86,9 @@ def _summary(results) -> str:
     error = "none"
     if worst:
         check, found = worst
-        error = f"{tables.number(found.error.relative)} (bound {tables.bound(found.bound)}, {check.name}: {found.where})"
+        error = (
+            f"{tables.number(found.error.relative)} (bound {tables.bound(found.bound)}, {check.name}: {found.where})"
+        )
     compared = sum(tried.checks.compared for tried in results)
     counts = tables.counted((tried.checks.verdict for tried in results), "configurations")
     return (

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator
 
 from rich.progress import Progress
 
-from parity import tables
+from gru4rec import terminal
 from parity.commands import common
 from parity.mutants import book, processes, recorded, sample, sources, tree, trial
 from parity.mutants.book import Book, Entry
@@ -55,7 +55,7 @@ def add(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    console, names = tables.console(), options.engine or ["keras", "original-jax"]
+    console, names = terminal.console(), options.engine or ["keras", "original-jax"]
     common.check_two(names)
     known = book.equivalents()
     paths = find(options.files)
@@ -170,7 +170,7 @@ _COLUMNS = ("mutants", "golden", "matrix", "equivalent", "survived", "golden's s
 
 def _tables(found: Book, known: dict) -> Iterator[Any]:
     for title, key in (("module", lambda each: each.mutant.module), ("operator", lambda each: each.mutant.operator)):
-        made = tables.table(f"Mutants by {title}", title, *_COLUMNS, right=_COLUMNS)
+        made = terminal.make_table(f"Mutants by {title}", title, *_COLUMNS, right=_COLUMNS)
         for name in sorted({key(each) for each in found.entries}):
             made.add_row(name, *_row([each for each in found.entries if key(each) == name], known))
         made.add_row("all", *_row(found.entries, known))
@@ -178,7 +178,9 @@ def _tables(found: Book, known: dict) -> Iterator[Any]:
     yield _by_check(found)
     rest = [e for e in found.entries if e.outcome and not e.by_golden]
     if rest:
-        made = tables.table("Not caught by golden", "engine", "module, function, line", "change", "what became of it")
+        made = terminal.make_table(
+            "Not caught by golden", "engine", "module, function, line", "change", "what became of it"
+        )
         for each in rest:
             place = f"{each.mutant.module} {each.mutant.function} {each.mutant.line}"
             made.add_row(each.engine, place, difference(each.mutant), _fate(each, known))
@@ -209,7 +211,7 @@ def _share(entries: list[Entry], known: dict) -> str:
 
 def _by_check(found: Book) -> Any:
     """Which check was the first past its bound, and what else ended a mutant."""
-    made = tables.table("The first to see it", "check", "golden", "matrix", right=("golden", "matrix"))
+    made = terminal.make_table("The first to see it", "check", "golden", "matrix", right=("golden", "matrix"))
     caught = [e for e in found.entries if e.outcome and e.outcome.result == "caught"]
     labels = Counter((_first(each), each.by_golden) for each in caught)
     for label in sorted({label for label, _ in labels}, key=lambda label: -labels[label, True] - labels[label, False]):

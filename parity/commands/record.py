@@ -8,7 +8,10 @@ from pathlib import Path
 import pandas as pd
 from rich.progress import Progress
 
-from parity import data, engines, settings, tables
+from gru4rec import engines, terminal
+from gru4rec.options import choose, parse_pair
+from gru4rec.published import RSC15
+from parity import data
 from parity.commands import common
 from parity.recordings import manifest, recorder
 from parity.recordings.writing import write
@@ -29,7 +32,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--config",
         metavar="NAME",
-        help=f"{', '.join(settings.RSC15)}, or a file of options: TOML, JSON, or name=value lines "
+        help=f"{', '.join(RSC15)}, or a file of options: TOML, JSON, or name=value lines "
         "(default: the published defaults)",
     )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option; may be repeated")
@@ -74,7 +77,7 @@ def execute(options: argparse.Namespace) -> int:
     engines.make_deterministic([options.engine], device)
     spec = engines.for_device(engines.named(options.engine), device)
     store = 7 * params.get("n_sample", 2048) if options.sample_store is None else options.sample_store
-    console = tables.console()
+    console = terminal.console()
     console.print(f"engine {options.engine}, device {device} ({remark}), {options.dtype}, data: {dataset.title}")
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("recording", total=None)
@@ -114,11 +117,11 @@ def _check_out(out: Path, overwrite: bool, inputs: list[Path | None]) -> None:
 def _params(options: argparse.Namespace) -> dict:
     params = {}
     if options.config:
-        chosen = settings.choose([options.config])
+        chosen = choose([options.config])
         if len(chosen) > 1:
             raise ValueError(f"--config {options.config}: one setting makes one recording")
         params = dict(*chosen.values())
-    return params | dict(map(settings.parse_pair, options.set))
+    return params | dict(map(parse_pair, options.set))
 
 
 def _first_sessions(train: pd.DataFrame, sessions: int | None) -> pd.DataFrame:

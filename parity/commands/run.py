@@ -7,7 +7,10 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from parity import data, engines, settings, tables
+from gru4rec import engines, terminal
+from gru4rec.options import choose, parse_pair
+from gru4rec.published import RSC15
+from parity import data, tables
 from parity.commands import common
 from parity.compare import MODES, Result, compare
 from parity.measure import Verdict
@@ -26,7 +29,7 @@ def add(commands) -> None:
         "--config",
         action="append",
         metavar="NAME",
-        help=f"{', '.join(settings.RSC15)}, all, or a file of options: TOML, JSON, or name=value lines; "
+        help=f"{', '.join(RSC15)}, all, or a file of options: TOML, JSON, or name=value lines; "
         "may be repeated (default: all)",
     )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of every config")
@@ -56,7 +59,7 @@ def execute(options: argparse.Namespace) -> int:
     determinism = engines.make_deterministic(names, device)
     specs = [engines.for_device(engines.named(name), device) for name in names]
     modes = MODES[:1] if options.teacher_forced else MODES[1:] if options.free_running else MODES
-    console, results = tables.console(), []
+    console, results = terminal.console(), []
     console.print(
         f"reference {names[0]}, device {device} ({remark}), {options.dtype}, data: {scenarios[0].dataset.title}"
     )
@@ -87,9 +90,9 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _scenarios(options: argparse.Namespace) -> list[Scenario]:
-    chosen = settings.choose(options.config or ["all"])
+    chosen = choose(options.config or ["all"])
     try:
-        changed = dict(map(settings.parse_pair, options.set))
+        changed = dict(map(parse_pair, options.set))
     except ValueError as problem:
         raise ValueError(f"--set {problem}") from None
     if (options.train is None) != (options.test is None):

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterator
 
-from parity import engines
+from gru4rec import engines, terminal
 from parity.measure import Checks, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +123,6 @@ def processor_flags() -> set[str]:
 def execute(options: argparse.Namespace) -> int:
     from rich.progress import Progress
 
-    from parity import tables
     from parity.commands import common
 
     names = options.engine or ["original", "keras"]
@@ -134,7 +133,7 @@ def execute(options: argparse.Namespace) -> int:
         known = ", ".join(each.name for each in chosen)
         raise ValueError(f"--only {sorted(unknown)[0]}: {known} are accepted on this machine")
     chosen = [each for each in chosen if not options.only or each.name in options.only]
-    console, found = tables.console(), []
+    console, found = terminal.console(), []
     job = {"engines": names, **{name: getattr(options, name) for name in ("recordings", "configs", "steps")}}
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("variations", total=len(chosen))
@@ -242,7 +241,7 @@ def _table(found: list[tuple[Variation, list[Part]]]) -> Any:
     from parity import tables
 
     right = ("compared", "of the bound")
-    made = tables.table(
+    made = terminal.make_table(
         "The unfaulted engines, varied", "variation", "part", "dtype", "verdict", *right, "nearest to its bound",
         right=right,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from parity import tables
+from gru4rec import terminal
 from parity.commands import common
 from parity.recordings import archive, manifest
 from parity.recordings.reading import find, recording_of
@@ -45,7 +45,7 @@ def execute(options: argparse.Namespace) -> int:
     if not options.files:
         manifest.check_complete()
     right = ("keys", "steps", "owed comparisons")
-    table = tables.table("Recordings", "file", *right, "verdict", right=right)
+    table = terminal.make_table("Recordings", "file", *right, "verdict", right=right)
     wrong = 0
     for path in find(options.files):
         try:
@@ -58,7 +58,7 @@ def execute(options: argparse.Namespace) -> int:
         owed = sum(manifest.owed(recording).values())
         verdict = Text("valid", style="green")
         table.add_row(Text(printable(path.name)), f"{keys:,}", f"{recording.n_steps:,}", f"{owed:,}", verdict)
-    tables.console().print(table)
+    terminal.console().print(table)
     count = table.row_count
     print(f"validate: {count - wrong} of {count} files are valid recordings", flush=True)
     return 2 if wrong else 0

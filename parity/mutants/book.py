@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterable
 
-from parity.files import written_whole
+from gru4rec.files import written_whole
 from parity.mutants.tree import Mutant
 from parity.mutants.trial import STAGES, Outcome
 

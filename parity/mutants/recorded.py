@@ -8,8 +8,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from gru4rec.engines import EngineSpec
 from parity import faults, matrix, selftest
-from parity.engines import EngineSpec
 from parity.measure import CHECKS, Checks
 from parity.scenario import Scenario
 

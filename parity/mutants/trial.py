@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
-from parity import engines, golden
-from parity.engines import EngineSpec
+from gru4rec import engines
+from gru4rec.engines import EngineSpec
+from parity import golden
 from parity.measure import Checks, Verdict
 from parity.mutants import recorded, sources, tree
 from parity.mutants.force import Mutation

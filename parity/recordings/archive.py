@@ -14,17 +14,17 @@ from typing import Mapping
 
 import numpy as np
 
-from parity.files import written_whole
+from gru4rec.files import written_whole
 
 LIMIT = 1 << 30  # bytes of all members, decompressed
 MOST_MEMBERS = 200_000
 # Deflate cannot do better than 1032:1, so a member that declares more is no honest one.
 MOST_RATIO = 1032
 _HEADER_BYTES = 16_384
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError, KeyError,
-    IndexError, OverflowError, AttributeError, TypeError,
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError, IndexError,
+    OverflowError, MemoryError,
 )  # fmt: skip
 _ENTRY = r"'descr':'(?P<descr>[^']{1,12})'|'fortran_order':(?P<fortran>True|False)|'shape':\((?P<shape>[0-9,L]*)\)"
 _HEADER = re.compile(rf"\{{(?:{_ENTRY}),(?:{_ENTRY.replace('P<', 'P<b_')}),(?:{_ENTRY.replace('P<', 'P<c_')}),?\}}")
@@ -63,12 +63,12 @@ def read_arrays(path: Path, limit: int = LIMIT) -> dict[str, np.ndarray]:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(f"{path}: no regular file")
     with _Cautious(path) as file:
-        file.most = max(limit // 64, 1 << 16)
+        file.most = max(limit // 64, 1 << 17)
         try:
             with zipfile.ZipFile(file) as archive:
                 members = _members(archive, limit)
                 return {key: _read(archive, member, key) for key, member in members.items()}
-        except (*_DAMAGE, MemoryError, RecursionError, UnicodeError) as problem:
+        except _DAMAGE as problem:
             raise ValueError(f"{path}: {_words(problem)}") from None
         except OSError as problem:
             if problem.errno == errno.EINVAL:  # a position that a damaged directory gave
@@ -124,7 +124,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, key: str) -> np.nda
                 )
             values = np.empty(math.prod(shape), dtype)
             _fill(file, memoryview(values.view(np.uint8)) if values.nbytes else memoryview(b""))
-    except (*_DAMAGE, MemoryError, RecursionError) as problem:
+    except _DAMAGE as problem:
         raise ValueError(f"{key}: {_words(problem)}") from None
     _check_bits(values, key)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Iterable
 
-from parity.files import written_whole
+from gru4rec.files import written_whole
 from parity.recordings.reading import SHIPPED, find, read
 from parity.recordings.recording import Recording
 

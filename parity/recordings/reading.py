@@ -244,24 +244,12 @@ class _Reader:
                 if len(N) > 9:
                     raise Wrong(key, "N of at most 9 digits is accepted")
                 found.setdefault((what, mode), {})[int(N)] = key
-        declared = self.spec.evaluations is not None
-        owed = {
-            (what, mode): each.cut_offs for what, each in self.spec.owed_evaluations().items() for mode in each.modes
-        }
-        if declared and (undeclared := found.keys() - owed.keys()):
-            raise Wrong("spec", f"evaluations does not declare {'/'.join(min(undeclared))}")
-        every_N = {N for by_N in found.values() for N in by_N}
-        for what, mode in [*owed, *found]:
-            cut_offs = owed.get((what, mode), ())
-            for N in sorted(cut_offs if declared else every_N | set(cut_offs)):
-                if N not in found.get((what, mode), {}):
-                    raise Wrong(f"eval/{what}/{mode}/{N}", "missing")
+        self._check_owed(found)
         if not found:
             return Evaluations()
         batch_size = self._number("eval/batch_size", 1)
-        items = (
-            self._known("eval/items") if "eval/items" in self.arrays or any(w == "subset" for w, _ in found) else None
-        )
+        has_items = "eval/items" in self.arrays or any(what == "subset" for what, _ in found)
+        items = self._known("eval/items") if has_items else None
         if items is not None and not len(items):
             raise Wrong("eval/items", "no id")
         records = tuple(
@@ -269,6 +257,23 @@ class _Reader:
             for (what, mode), by_N in found.items()
         )
         return Evaluations(records, batch_size, items)
+
+    def _check_owed(self, found: dict[tuple[str, str], dict[int, str]]) -> None:
+        """Every record that is owed is there, and every mode has the N of the others; declared ones and no more."""
+        owed = {
+            (what, mode): set(each.cut_offs)
+            for what, each in self.spec.owed_evaluations().items()
+            for mode in each.modes
+        }
+        if self.spec.evaluations is None:
+            every_N = {N for by_N in [*found.values(), *owed.values()] for N in by_N}
+            owed = {record: every_N for record in [*owed, *found]}
+        for record, by_N in found.items():
+            if undeclared := by_N.keys() - owed.get(record, set()):
+                raise Wrong(by_N[min(undeclared)], "evaluations of spec does not declare it")
+        for (what, mode), cut_offs in owed.items():
+            if missing := cut_offs - found.get((what, mode), {}).keys():
+                raise Wrong(f"eval/{what}/{mode}/{min(missing)}", "missing")
 
     def _metric(self, key: str, what: str, mode: str) -> Metric:
         """Recall and MRR, which is infinite where the reference ranks a target that is not listed at 0."""

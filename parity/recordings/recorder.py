@@ -8,8 +8,8 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from gru4rec.engines import EngineSpec
 from parity.protocol import Engine
-from parity.engines import EngineSpec
 from parity.recordings.consistency import Wrong
 from parity.recordings.recording import (
     MODES,
@@ -77,7 +77,6 @@ def record(
         "dtype": dtype,
         "columns": [params.get(key, name) for key, name in zip(("session_key", "item_key", "time_key"), _COLUMNS)],
         "keep": sorted(set(keep)),
-        "n_predictions": len(_PREDICTION_SESSIONS),
         "seed": seed,
         "dropout_seed": dropout_seed,
     }
@@ -96,8 +95,12 @@ def record(
         content["epoch_steps"].append(len(epoch))
         losses.append(np.average([step.cost for step in epoch], weights=[step.lanes for step in epoch]))
     final = _copies(engine.get_weights())
-    predictions = tuple(_predictions(engine, spec, test))
     evaluations, content["absent"] = _evaluations(engine, engine_spec.evaluation, spec, test, itemidmap)
+    try:
+        predictions = tuple(_predictions(engine, spec, test))
+    except NotImplementedError as reason:
+        predictions, content["absent"]["predictions"] = (), str(reason) or "the engine's scores are not implemented"
+    content["n_predictions"] = len(predictions)
     content["evaluations"] = _declaration(evaluations)
     return Recording(
         Path(engine_spec.name),

@@ -39,7 +39,7 @@ class Spec:
         n_predictions: successive calls of ``predict_next_batch`` that were recorded.
         evaluations: the evaluation records that the recording declares, by kind; None where it declares none itself
             and owes what the reference's recorder wrote.
-        absent: kinds of evaluation that were not recorded, each with the reason.
+        absent: what was not recorded (kinds of evaluation, ``predictions``), each with the reason.
         epoch_steps: steps of each epoch; None where the recording does not say.
         seed, dropout_seed: of the NumPy stream and of the dropout stream.
         json: everything that stands in ``spec``, further keys included.

@@ -60,10 +60,13 @@ def spec_of(content: dict[str, Any]) -> Spec:
         if isinstance(value, float) and not math.isfinite(value):
             raise Wrong("spec", f"params.{name}: {value}; finite numbers are accepted")
     evaluations, absent = content.get("evaluations"), content.get("absent", {})
-    if evaluations is None and absent:
-        raise Wrong("spec", "absent: accepted with evaluations only")
-    if evaluations is not None and {*evaluations, *absent} != set(WHATS) or evaluations and {*evaluations} & {*absent}:
+    lacking = set(absent) - {"predictions"}
+    if evaluations is None and lacking:
+        raise Wrong("spec", f"absent: {min(lacking)}: accepted with evaluations only")
+    if evaluations is not None and (set(evaluations) | lacking != set(WHATS) or set(evaluations) & lacking):
         raise Wrong("spec", f"evaluations, absent: each of {', '.join(WHATS)} is to stand in one of the two")
+    if (content.get("n_predictions", 4) == 0) != ("predictions" in absent):
+        raise Wrong("spec", "n_predictions: 0 is accepted with a reason for predictions in absent, and only then")
     keep, epoch_steps = content["keep"], content.get("epoch_steps")
     if any(a >= b for a, b in zip(keep, keep[1:])):
         raise Wrong("spec", f"keep={str(keep)[:80]}: ascending numbers are accepted")

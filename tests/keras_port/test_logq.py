@@ -1,13 +1,9 @@
 """The options of 2020: the logQ correction, and an embedding as wide as the first layer."""
 
-import json
-
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
 
 from keras_port import GRU4Rec, evaluation
 
@@ -116,21 +112,10 @@ def test_a_loaded_model_goes_on_with_its_P(train, tmp_path):
         GRU4Rec.from_model(keras.saving.load_model(tmp_path / "model.keras"), jit_compile=False),
     ):
         assert (copy.logq, copy.embedding) == (0.5, "layersize")
-        copy._set_dataset(train)
+        copy.n_epochs = 0
+        copy.fit(train, 0, resume=True)
         copy.set_hidden([np.zeros((3, 4))])
         assert [step.cost for step in replay(copy)] == wanted
-
-
-def test_a_file_from_before_the_options_loads(train, tmp_path):
-    gru = prepared(train, embedding=3)
-    gru.save(tmp_path / "model")
-    with safe_open(tmp_path / "model", "numpy") as file:
-        header = file.metadata()
-    settings = json.loads(header["settings"])
-    for name in ("logq", "dwell_time", "dwell_weight"):
-        settings.pop(name, None)
-    save_file(load_file(tmp_path / "model"), tmp_path / "old", {**header, "settings": json.dumps(settings)})
-    assert GRU4Rec.load(tmp_path / "old").settings() == gru.settings()
 
 
 def test_layersize_is_the_width_of_the_first_layer(train):
@@ -139,29 +124,3 @@ def test_layersize_is_the_width_of_the_first_layer(train):
     assert named.get_weights()["E"].shape == (named.n_items, 5)
     assert [step.cost for step in replay(named)] == [step.cost for step in replay(counted)]
     np.testing.assert_array_equal(named.get_weights()["E"], counted.get_weights()["E"])
-
-
-@pytest.mark.parametrize("text, wanted", [("layersize", "layersize"), ("50", 50), ("0", 0)])
-def test_set_params_reads_an_embedding(text, wanted):
-    gru = GRU4Rec(embedding=7)
-    gru.set_params(embedding=text, logq="0.5")
-    assert (gru.embedding, gru.logq) == (wanted, 0.5)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"embedding": "50"}, "embedding='50'.*'layersize'"),
-        ({"embedding": -1}, "embedding=-1"),
-        ({"logq": -0.5}, "logq=-0.5: a number of at least 0"),
-        ({"logq": float("inf")}, "logq=inf"),
-    ],
-)
-def test_bad_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        GRU4Rec(**options)
-
-
-def test_bad_text_for_an_embedding():
-    with pytest.raises(ValueError, match="embedding='wide': int or layersize is accepted"):
-        GRU4Rec().set_params(embedding="wide")

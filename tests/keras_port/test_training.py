@@ -4,13 +4,14 @@ import csv
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from keras_port import GRU4Rec, evaluation
+from keras_port import GRU4Rec, backend, evaluation, programs
 
 OPTIONS = {
     "layers": [6],
@@ -239,16 +240,15 @@ def test_training_learns(train, test_data):
 
 def test_retraining_appends_new_items_and_goes_on(train):
     gru = fitted(train, n_epochs=1, embedding=4)
-    before, state, known = gru.get_weights(), gru.model.train_state.rng.get_state(), gru.itemidmap
+    before, stream, known = gru.get_weights(), gru.trainer.state.rng.get_state(), gru.itemidmap
     new = frame_of(np.random.RandomState(2), 25, 30, first_item=5)
-    gru.set_params(n_epochs="2")
-    extended = GRU4Rec.from_model(gru.model, jit_compile=False)  # the same model, taken up to but not through training
-    extended._extend(new, 60)
+    gru.n_epochs = 0
+    gru.fit(new, 60, retrain=True)
     added = [item for item in dict.fromkeys(new["ItemId"]) if item not in known.index]
-    assert list(extended.itemidmap.index) == [*known.index, *added]
+    assert added and list(gru.itemidmap.index) == [*known.index, *added]
     rng = np.random.RandomState()
-    rng.set_state(state)
-    weights = extended.get_weights()
+    rng.set_state(stream)
+    weights = gru.get_weights()
     for name in ("E", "Wy"):
         rows, cols = before[name].shape
         sigma = np.sqrt(6 / (rows + cols + len(added)))
@@ -257,36 +257,66 @@ def test_retraining_appends_new_items_and_goes_on(train):
     assert not weights["By"][len(known) :].any()
     for name in ("Wx0", "Wh0", "Wrz0", "Bh0"):
         np.testing.assert_array_equal(weights[name], before[name])
-    assert not any(values.any() for values in extended.get_optimizer_state().values())
-    np.testing.assert_array_equal(
-        extended.support, new["ItemId"].value_counts().reindex(extended.itemidmap.index).fillna(0)
-    )
-
-    again = GRU4Rec(**{**OPTIONS, "n_epochs": 1, "embedding": 4})
-    again.fit(train, 60)
-    again.set_params(n_epochs="2")
-    assert again.fit(new, 60, retrain=True).epoch == [0, 1]
-    assert again.n_items == len(known) + len(added)
-    assert not np.array_equal(again.get_weights()["Wh0"], before["Wh0"])
+    assert not any(values.any() for values in gru.get_optimizer_state().values())
+    np.testing.assert_array_equal(gru.support, new["ItemId"].value_counts().reindex(gru.itemidmap.index).fillna(0))
+    gru.n_epochs = 2
+    assert gru.fit(new, 60, retrain=True).epoch == [0, 1]
+    assert not np.array_equal(gru.get_weights()["Wh0"], before["Wh0"])
 
 
-def test_adadelta_forces_the_learning_rate_to_one_with_a_warning(train, caplog):
+def test_adadelta_takes_the_learning_rate_for_one(train):
     weights = []
     for learning_rate in (0.1, 1.0):
-        caplog.clear()
-        gru = fitted(train, n_epochs=1, adapt="adadelta", adapt_params=[0.95], learning_rate=learning_rate)
-        assert ("learning_rate" in caplog.text) == (learning_rate != 1.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            gru = fitted(train, n_epochs=1, adapt="adadelta", adapt_params=[0.95], learning_rate=learning_rate)
         weights.append(gru.get_weights()["Wy"])
     np.testing.assert_array_equal(*weights)
 
 
-def test_set_params_reads_text():
-    gru = GRU4Rec()
-    gru.set_params(
-        layers="100/50", constrained_embedding="1", time_sort="False", adapt_params="0.9/0.999", learning_rate="0.25"
+def test_a_step_without_gradients_runs_the_program_of_fit(train, monkeypatch):
+    """Step by step through train_step, then fit with one step a call: nothing further is compiled."""
+    programs.forget()
+    by_hand = GRU4Rec(**{**OPTIONS, "n_epochs": 1})
+    by_hand.prepare(train, 60)
+    lanes = np.arange(by_hand.batch_size)
+    for batch in by_hand.batches():
+        by_hand.set_hidden([H[np.isin(lanes, batch.lanes)] for H in by_hand.get_hidden()])
+        lanes = batch.lanes
+        by_hand.train_step(batch.X, batch.Y, batch.R)
+    with monkeypatch.context() as patch:
+        patch.setattr(backend, "compile_program", None)
+        gru = fitted(train, n_epochs=1, steps_per_call=1)
+    for name, values in gru.get_weights().items():
+        np.testing.assert_allclose(by_hand.get_weights()[name], values, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        keras.callbacks.LearningRateScheduler(lambda epoch: 0.1),
+        keras.callbacks.ReduceLROnPlateau(),
+    ],
+    ids=lambda callback: type(callback).__name__,
+)
+def test_callbacks_of_a_keras_optimizer_are_refused_before_training(train, callback):
+    gru = GRU4Rec(**OPTIONS)
+    with pytest.raises(ValueError, match=f"callbacks: {type(callback).__name__} works on a Keras optimizer"):
+        gru.fit(train, 60, callbacks=[callback])
+    assert gru.model is None
+
+
+def test_a_backend_that_is_none_is_named_with_its_file(tmp_path):
+    (tmp_path / "keras.json").write_text('{"backend": "theano"}')
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import keras_port"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "KERAS_HOME": str(tmp_path)},
     )
-    assert (gru.layers, gru.constrained_embedding, gru.time_sort) == ([100, 50], True, False)
-    assert (gru.adapt_params, gru.learning_rate) == ([0.9, 0.999], 0.25)
+    assert "theano" in done.stderr and str(tmp_path / "keras.json") in done.stderr.splitlines()[-1]
 
 
 def test_the_package_stands_alone():

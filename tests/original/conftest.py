@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from original import backend  # before a test imports Aesara, so that the package chooses the BLAS
+from original.graphs import c_backend
+from original.graphs.library import Mode
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -16,10 +17,21 @@ def uncompiled():
 
     Nothing is fused, which takes a third of the time and is for compiled code only.
     """
-    return backend.Mode("py", backend.c_mode().provided_optimizer).excluding("fusion")
+    return Mode("py", c_backend.c_mode().provided_optimizer).excluding("fusion")
+
+
+@pytest.fixture(scope="session")
+def without_compiler(uncompiled):
+    """A context in which C mode runs without a compiler."""
+
+    def patch(monkeypatch):
+        for module in ("original.graphs.c_backend", "original.dropout"):
+            monkeypatch.setattr(f"{module}.c_mode", lambda: uncompiled)
+
+    return patch
 
 
 @pytest.fixture
-def python_mode(monkeypatch, uncompiled):
+def python_mode(monkeypatch, without_compiler):
     """C mode without a compiler, for tests of what is around the graphs; the recordings are replayed in C."""
-    monkeypatch.setattr(backend, "c_mode", lambda: uncompiled)
+    without_compiler(monkeypatch)

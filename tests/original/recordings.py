@@ -89,3 +89,12 @@ def relative_error(found, wanted):
     assert np.shape(found) == np.shape(wanted), f"shape {np.shape(found)}, not {np.shape(wanted)}"
     difference = np.linalg.norm(np.asarray(found, np.float64) - np.asarray(wanted, np.float64))
     return difference / max(np.linalg.norm(np.asarray(wanted, np.float64)), 1e-30)
+
+
+def assert_same_state(a, b):
+    """Two models have the same weights and optimizer state, to the bit."""
+    for name, (found, wanted) in {
+        **{name: (a.get_weights()[name], w) for name, w in b.get_weights().items()},
+        **{name: (a.get_optimizer_state()[name], s) for name, s in b.get_optimizer_state().items()},
+    }.items():
+        np.testing.assert_array_equal(found, wanted, err_msg=name)

@@ -5,40 +5,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import KEYS, item_map
+from remembering import N_ITEMS, TABLE, Remembering, next_state
+from toys import KEYS, frame_of
 
 from original import evaluation
-from original.gru4rec import GRU4Rec
 
-N_ITEMS = 7
 MODES = ["standard", "conservative", "median"]
-TABLE = np.random.RandomState(1).randint(3, size=(50, N_ITEMS)).astype(float)
-
-
-def next_state(state, item):
-    """What the model remembers of a session: a number that depends on every event and on their order."""
-    return (3 * state + item + 1) % 50
-
-
-class Remembering:
-    """Scores are a row of a table, which the events of the running session select. Items are 10, 11, ..."""
-
-    layers, dtype, error_during_train = [1], "float64", False
-    itemidmap = item_map(pd.DataFrame({"ItemId": 10 + np.arange(N_ITEMS)}), "ItemId")
-    n_items = N_ITEMS
-    predict_next_batch = GRU4Rec.predict_next_batch
-    reset_sessions = GRU4Rec.reset_sessions
-
-    def __init__(self):
-        self.reset_sessions()
-
-    def _built(self):
-        return self
-
-    def scores(self, X, hidden, items=None):
-        state = next_state(hidden[0][:, 0], np.asarray(X))
-        scores = TABLE[state.astype(int)]
-        return scores if items is None else scores[:, items], [state[:, None]]
 
 
 def plain_ranks(events, mode, listed=None):
@@ -68,10 +40,6 @@ event_lists = st.lists(st.tuples(st.integers(0, 5), st.integers(9, 17), st.integ
 many_events = st.lists(st.tuples(st.integers(0, 5), st.integers(9, 17), st.integers(0, 4)), min_size=25, max_size=40)
 
 
-def frame_of(events):
-    return pd.DataFrame(events, columns=KEYS)
-
-
 @settings(max_examples=60)
 @given(event_lists | many_events, st.integers(1, 8), st.sampled_from([None, [10], [12, 16, 11], [*range(16, 9, -1)]]))
 def test_ranks_and_metrics_follow_the_definition(events, batch_size, items):
@@ -79,11 +47,11 @@ def test_ranks_and_metrics_follow_the_definition(events, batch_size, items):
     for mode in MODES:
         expected = plain_ranks(events, mode, items)
         if not expected:
-            with pytest.raises(ValueError, match="no session has two events of items that the model knows"):
+            with pytest.raises(ValueError, match="test_data: a session with two events of items that the model knows"):
                 evaluation.ranks(Remembering(), test, items, batch_size=batch_size, mode=mode)
             continue
         found = evaluation.ranks(Remembering(), test, items, batch_size=batch_size, mode=mode)
-        assert list(found.itertuples(index=False, name=None)) == expected
+        assert list(found[["session", "item", "rank"]].itertuples(index=False, name=None)) == expected
         for evaluate in (evaluation.evaluate_gpu, evaluation.evaluate_sessions_batch):
             by_N = evaluate(Remembering(), test, items, cut_off=[1, 2, 5], batch_size=batch_size, mode=mode)
             assert list(by_N) == [1, 2, 5]
@@ -142,11 +110,21 @@ def test_renamed_columns():
         assert evaluate(Remembering(), renamed, **names) == evaluate(Remembering(), frame_of(EVENTS))
 
 
-def test_a_model_whose_training_stopped_is_not_evaluated():
+def test_a_model_whose_training_diverged_is_not_evaluated():
     model = Remembering()
     model.error_during_train = True
-    with pytest.raises(RuntimeError, match="stopped at a NaN cost"):
+    with pytest.raises(RuntimeError, match="the model's training diverged: it cannot be evaluated"):
         evaluation.evaluate_gpu(model, frame_of(EVENTS))
+
+
+@pytest.mark.parametrize("evaluate", [evaluation.evaluate_gpu, evaluation.evaluate_sessions_batch])
+def test_a_score_that_is_no_number_is_not_ranked(evaluate, monkeypatch):
+    """Comparisons with NaN are all false: it would stand in front of every other score."""
+    broken = TABLE.copy()
+    broken[:, 3] = np.nan
+    monkeypatch.setattr("remembering.TABLE", broken)
+    with pytest.raises(RuntimeError, match="scores are NaN"):
+        evaluate(Remembering(), frame_of(EVENTS))
 
 
 # Baselines, one event at a time.
@@ -196,42 +174,3 @@ def test_evaluate_sessions_among_listed_items():
         2: (0.5, 0.25),
         3: (1, pytest.approx((1 / 2 + 1 / 3) / 2)),
     }
-
-
-# Predictions of sessions side by side.
-
-
-def test_a_lane_starts_from_zeros_when_its_session_changes():
-    model = Remembering()
-
-    def predicted(sessions, items, **options):
-        return model.predict_next_batch(sessions, items, batch=len(sessions), **options)
-
-    predicted([1, 2], [10, 11])
-    scores = predicted([1, 3], [12, 12])
-    assert scores[0].tolist() == TABLE[next_state(next_state(0, 0), 2)].tolist()
-    assert scores[1].tolist() == TABLE[next_state(0, 2)].tolist()
-    assert scores.index.tolist() == list(range(10, 17))
-
-
-def test_another_batch_starts_every_lane_afresh():
-    model = Remembering()
-    model.predict_next_batch([1, 2], [10, 11], batch=2)
-    for batch in (3, 1, 2):
-        scores = model.predict_next_batch([1, 2, 3][:batch], [12] * batch, batch=batch)
-        assert scores.to_numpy().T.tolist() == [TABLE[next_state(0, 2)].tolist()] * batch
-
-
-def test_the_session_ids_of_the_caller_may_change_between_calls():
-    model, sessions = Remembering(), np.array([1, 2])
-    model.predict_next_batch(sessions, [10, 11], batch=2)
-    sessions[1] = 3
-    scores = model.predict_next_batch(sessions, [12, 12], batch=2)
-    assert scores[1].tolist() == TABLE[next_state(0, 2)].tolist()
-
-
-def test_scores_of_some_items_in_the_order_asked_for():
-    wanted = [15, 10, 12]
-    scores = Remembering().predict_next_batch([1], [11], wanted, batch=1)
-    assert scores.index.tolist() == wanted
-    assert scores[0].tolist() == TABLE[next_state(0, 1), [5, 0, 2]].tolist()

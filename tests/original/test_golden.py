@@ -1,17 +1,13 @@
 """Every recorded reference run, reproduced free-running: only settings and data are the recording's."""
 
 import importlib.util
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import NAMES, Recording, relative_error, replay
 
 from original import evaluation
 from original.gru4rec import GRU4Rec
-
-sys.path.insert(0, str(Path(__file__).parent))
-from recordings import NAMES, Recording, relative_error, replay  # noqa: E402
 
 COST = {"float64": 1e-12, "float32": 1e-4}
 TENSOR = {"float64": 1e-10, "float32": 1e-4}

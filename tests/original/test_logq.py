@@ -1,18 +1,18 @@
 """The additions of 2020: ``logq``, against plain NumPy, and ``embedding='layersize'``."""
 
 import importlib.util
-import json
 
 import numpy as np
 import pytest
-from aesara.graph.basic import graph_inputs
 from recordings import epoch_steps, relative_error
-from safetensors import safe_open
-from safetensors.numpy import save_file
 from scipy.special import expit, log_softmax
 from toys import random_frame
 
+from original.graphs.library import graph_inputs
 from original.gru4rec import GRU4Rec
+from original.network import training_graph
+from original.settings import Settings
+from original.state import of_size
 
 NO_JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is an optional extra")
 BACKENDS = ["c", pytest.param("jax", marks=NO_JAX)]
@@ -155,12 +155,11 @@ def test_prediction_subtracts_nothing(python_mode):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_without_it_the_graph_has_no_trace_of_it(backend, monkeypatch):
+def test_without_it_the_graph_has_no_trace_of_it(python_mode, backend):
     names = {}
     for logq in (0.0, 0.5):
-        gru = prepared(logq=logq, backend=backend)
-        monkeypatch.setattr(gru._backend, "loop", lambda inputs, cost, updates: graph_inputs([cost]))
-        names[logq] = {variable.name for variable in gru._compiled_step()[0]}
+        network = of_size(Settings(**SMALL, logq=logq, backend=backend), 9).built.trainer.network
+        names[logq] = {variable.name for variable in graph_inputs([training_graph(network, np.ones(9)).cost])}
     assert {"logq", "log_support"} <= names[0.5]
     assert not names[0.0] & {"logq", "log_support", "sample_alpha"}
 
@@ -207,18 +206,6 @@ def test_a_loaded_model_has_the_support_of_its_training(python_mode, tmp_path):
         model.set_hidden([np.zeros((4, 4))])
         costs.append(model.train_step(batch.X, batch.Y, batch.R).cost)
     assert costs[0] == costs[1]
-
-
-def test_a_file_of_before_is_read(python_mode, tmp_path):
-    gru = prepared()
-    gru.save(tmp_path / "model")
-    with safe_open(tmp_path / "model", "np") as file:
-        header = json.loads(file.metadata()["gru4rec"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-    del header["params"]["logq"]
-    save_file(tensors, tmp_path / "before", {"gru4rec": json.dumps(header)})
-    loaded = GRU4Rec.load(tmp_path / "before")
-    assert loaded.get_params() == gru.get_params() and loaded.logq == 0
 
 
 # embedding='layersize'.

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from original.sessions import Sessions, item_map
+from original.events import Columns, id_map, read
 
-KEYS = ("SessionId", "ItemId", "Time")
+KEYS = Columns("SessionId", "ItemId", "Time")
 
 
 def random_frame(n_sessions=30, n_items=15, longest=6, seed=0, shuffle=True):
@@ -18,7 +18,12 @@ def random_frame(n_sessions=30, n_items=15, longest=6, seed=0, shuffle=True):
     return data.iloc[random.permutation(n)].reset_index(drop=True) if shuffle else data
 
 
-def sessions_of(frame):
-    """:class:`Sessions` and item map of a frame with the usual columns."""
-    itemidmap = item_map(frame, "ItemId")
-    return Sessions(frame, itemidmap, *KEYS), itemidmap
+def frame_of(events):
+    """A frame of (session, item, time), ..."""
+    return pd.DataFrame(events, columns=KEYS)
+
+
+def events_of(frame):
+    """Events and item map of a frame with the usual columns."""
+    events = read(frame, KEYS)
+    return events, id_map(events.item_ids, "ItemId")

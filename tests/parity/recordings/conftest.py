@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parity import engines
+from gru4rec import engines
 from parity.recordings import recorder
 from parity.recordings.archive import read_arrays
 from parity.recordings.reading import SHIPPED

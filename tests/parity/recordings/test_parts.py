@@ -9,7 +9,7 @@ import pytest
 
 from parity.recordings.reading import recording_of
 
-RICH = ["dropout-both-constrained", "dropout-both-separate", "layers-two", "first-paper-top1", "order-random"]
+RICH = ["dropout-both-constrained", "dropout-both-separate", "layers-two", "first-paper-top1"]
 PATH = Path("some/file.npz")
 
 
@@ -172,7 +172,9 @@ PARAMS = {"layers": [8, 6], "n_epochs": 2, "batch_size": 5, "n_sample": 8}
         dict(sample_store=KeyError), dict(dtype="float16"), dict(dtype="float32"), dict(sample_store=-1),
         dict(sample_store="1"), dict(columns=["a", "b"]), dict(columns=["a", "b", "c"]), dict(columns=["a", "a", "b"]),
         dict(keep=[]), dict(keep=[2, 1]), dict(keep=[0, 1]), dict(keep=[0, 1, 2, 3, 9, 19]), dict(keep=[10**9]),
-        dict(keep=[-1]), dict(keep="0"), dict(more=1), dict(n_predictions=3), dict(n_predictions=5),
+        dict(keep=[-1]), dict(keep="0"),
+        dict(n_predictions=3), dict(n_predictions=0), dict(absent={"predictions": "why"}), dict(absent={"x": "why"}),
+        dict(n_predictions=5),
         dict(n_predictions=10**9), dict(params=PARAMS | {"layers": [8]}), dict(params=PARAMS | {"layers": [8, 7]}),
         dict(params=PARAMS | {"layers": []}), dict(params=PARAMS | {"layers": [2**31 - 1] * 100}),
         dict(params=PARAMS | {"layers": [True, 6]}), dict(params=PARAMS | {"layers": "8/6"}),
@@ -209,6 +211,10 @@ def test_messages_hold_nothing_that_steers_a_terminal(shipped):
     assert str(caught.value).isprintable()
 
 
+def test_further_names_in_the_spec_are_free(shipped):
+    assert recording_of(spec_with(shipped("opt-sgd"), drawn_by="hand"), PATH).spec.json["drawn_by"] == "hand"
+
+
 def test_optional_parts_are_read(small):
     names = ("Wx0", "Wy", "H0", "Hnext0", "cost")
     scales = {f"step{k:03d}/scale/{name}": np.array(0.5) for k in (0, 3) for name in names}
@@ -216,7 +222,6 @@ def test_optional_parts_are_read(small):
     assert recording.version == 1 and recording.meta["who"] == "a test"
     assert recording.steps[3].scales == dict.fromkeys(names, 0.5)
     assert recording.steps[1].scales == {"cost": 2.0} and recording.steps[2].scales == {}
-    del recording
     without = {key: values for key, values in small.items() if key not in ("meta", "format")}
     assert recording_of(without, PATH).meta == {}
 
@@ -234,7 +239,42 @@ def test_optional_parts_are_read(small):
     ],
 )  # fmt: skip
 def test_an_extra_part_is_refused(small, more):
-    refused(small | more, next(iter(more)) if "eval/all/standard/7" not in more else "spec")
+    refused(small | more, next(iter(more)))
+
+
+def with_records(small, kinds, keys):
+    """The small recording with evaluations declared and recorded."""
+    absent = {what: "not recorded" for what in ("all", "subset", "sessions_batch") if what not in kinds}
+    arrays = spec_with(small, evaluations=kinds, absent=absent) | {f"eval/{key}": np.array([0.5, 0.25]) for key in keys}
+    return arrays | {"eval/batch_size": np.array(2)}
+
+
+STANDARD = {"modes": ["standard"], "cut_offs": [1, 5]}
+
+
+def test_declared_records_are_owed(small):
+    arrays = with_records(small, {"all": STANDARD}, ["all/standard/1", "all/standard/5"])
+    (found,) = recording_of(arrays, PATH).evaluations
+    assert found.by_cut_off == {1: (0.5, 0.25), 5: (0.5, 0.25)}
+    refused(with_records(small, {"all": STANDARD}, ["all/standard/1"]), "eval/all/standard/5")
+
+
+@pytest.mark.parametrize("more", ["all/standard/7", "all/median/1", "subset/standard/1"])
+def test_records_that_are_not_declared_are_refused(small, more):
+    refused(with_records(small, {"all": STANDARD}, ["all/standard/1", "all/standard/5", more]), f"eval/{more}")
+
+
+def test_a_mode_of_the_reference_has_every_cut_off(shipped):
+    whole = shipped("opt-sgd")
+    more = {f"eval/{what}/median/20": np.array([0.5, 0.25]) for what in ("all", "subset")}
+    refused(whole | more, "eval/all/median/1")
+    for what in ("all", "subset"):
+        more |= {f"eval/{what}/median/{N}": np.array([0.5, 0.25]) for N in (1, 5)}
+    assert len(recording_of(whole | more, PATH).evaluations) == 9
+
+
+def test_costs_that_overflow_are_refused(small):
+    refused(small | {f"step00{k}/cost": np.array(1e308) for k in range(8)}, "epoch_loss")
 
 
 def test_ids_may_be_texts_and_times_whole_numbers(small):

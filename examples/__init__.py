@@ -1,1 +1,0 @@
-"""Complete jobs on real data sets, from the raw file to a table of results."""

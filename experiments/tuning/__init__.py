@@ -1,1 +1,0 @@
-"""Search for good options on Optuna: ``gru4rec tune``."""

@@ -1,0 +1,8 @@
+"""``python -m gru4rec`` is the command ``gru4rec``."""
+
+import sys
+
+from gru4rec.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands, one a file: a parser, and what it does."""

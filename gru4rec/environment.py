@@ -1,0 +1,94 @@
+"""What a result may depend on besides its settings: versions, machine, BLAS, threads, the commit of the source."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("numpy", "scipy", "pandas", "polars", "aesara", "jax", "keras", "tensorflow", "torch", "gru4rec-parity")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS")
+_SOURCE = Path(__file__).resolve().parents[1]
+
+
+def environment() -> dict[str, str]:
+    """Everything, in words."""
+    found = {
+        "system": platform.platform(),
+        "processor": processor(),
+        "cores": str(cores()),
+        "blas": blas(),
+        "threads": ", ".join(f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ),
+        "commit": commit(),
+    }
+    return {"python": platform.python_version()} | {n: value for n, value in found.items() if value} | versions()
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a result may depend on, where they are installed."""
+    found = {package: package_version(package) for package in PACKAGES}
+    return {package: number for package, number in found.items() if number}
+
+
+def package_version(package: str) -> str:
+    """Empty where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def own_version() -> str:
+    """Of this package; from the source tree where it is not installed."""
+    citation = _SOURCE / "CITATION.cff"
+    if not citation.is_file():
+        return package_version("gru4rec-parity") or "of no known version"
+    lines = citation.read_text(encoding="utf-8").splitlines()
+    return next(line.partition(":")[2].strip() for line in lines if line.startswith("version:"))
+
+
+def machine() -> dict[str, Any]:
+    """System, processor and the cores that this process may use."""
+    return {"system": platform.platform(), "processor": processor(), "cores": cores()}
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Its name."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(names, "") or platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def blas() -> str:
+    """The library that NumPy was built with, and its version; empty where NumPy does not say."""
+    import numpy as np
+
+    try:
+        found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        return f"{found['name']} {found['version']}"
+    except (TypeError, KeyError):
+        return ""
+
+
+def commit() -> str:
+    """The git commit of the source tree, with ``+`` where files were changed since; empty where there is none."""
+    if not (_SOURCE / ".git").exists():
+        return ""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(_SOURCE), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,1 @@
+"""The search for good options: space, objective, study, plots."""

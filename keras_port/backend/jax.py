@@ -1,0 +1,70 @@
+"""JAX under Keras."""
+
+from typing import Any, Callable, Mapping
+
+import jax
+import keras
+import numpy as np
+
+RELAXES_SHAPES = False  # every program is compiled for the shapes of its inputs
+
+tanh = jax.numpy.tanh
+
+
+def use_float64() -> None:
+    """Let the backend compute in float64, which JAX rounds to float32 unless told."""
+    jax.config.update("jax_enable_x64", True)
+
+
+def scatter_add(table: Any, rows: Any, values: Any) -> Any:
+    """``table`` (n, W) with ``values`` (N, W) added to its ``rows`` (N,), every occurrence of a row."""
+    return keras.ops.scatter_update(table, rows[:, None], values, reduction="add")
+
+
+def scatter_set(table: Any, rows: Any, values: Any) -> Any:
+    """``table`` (n, W) with its ``rows`` (N,) set to ``values`` (N, W), which are equal where a row repeats."""
+    return keras.ops.scatter_update(table, rows[:, None], values)
+
+
+def value_and_gradients(function: Callable, arguments: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """The value and the gradients of ``function(arguments) -> (scalar, rest)``.
+
+    Returns:
+        The scalar, the rest, and the scalar's gradients by argument name.
+    """
+    (value, rest), gradients = jax.value_and_grad(function, has_aux=True)(arguments)
+    return value, rest, gradients
+
+
+def compile_program(program: Callable, jit: bool = True) -> Callable:
+    """Compile ``program(state, inputs) -> (changed state, results)``, a pure function of dicts of tensors.
+
+    Args:
+        program: it is traced once for all variables and inputs of the same shapes and types, whoever they belong to.
+        jit: of no account: JAX always compiles.
+
+    Returns:
+        ``run(variables, inputs)``: runs the program on the variables' values, stores what it changed, and returns the
+        results. variables: dict of name to ``keras.Variable``; inputs: dict of name to array. What changes is given to
+        the program for good, so that its memory is reused.
+    """
+
+    def split(kept, given, inputs):
+        return program({**kept, **given}, inputs)
+
+    compiled = jax.jit(split, donate_argnums=1)
+    changing = None
+
+    def run(variables: Mapping[str, keras.Variable], inputs: Mapping[str, np.ndarray]) -> Any:
+        nonlocal changing
+        values = {name: v.value for name, v in variables.items()}
+        if changing is None:
+            changing = set(jax.eval_shape(split, {}, values, inputs)[0])
+        kept = {name: value for name, value in values.items() if name not in changing}
+        given = {name: value for name, value in values.items() if name in changing}
+        changed, results = compiled(kept, given, inputs)
+        for name, value in changed.items():
+            variables[name].assign(value)
+        return results
+
+    return run

@@ -1,0 +1,103 @@
+"""One training step, and many in one call, as pure functions of a state and a batch.
+
+A state is a dict of tensors: weights by name, slots as ``SLOT/NAME``, ``hidden0``, ... (B, L_k), and with ``logq``
+``log_support`` (n,). A batch is one step of a chunk of :class:`~keras_port.batches.SessionParallel`.
+"""
+
+from typing import Any, Mapping
+
+import numpy as np
+from keras import ops
+
+from keras_port import backend, optimizers
+from keras_port.model import SessionModel
+from keras_port.optimizers import Occurrences
+from keras_port.settings import Settings
+
+State = Mapping[str, Any]
+Batch = Mapping[str, Any]
+
+
+def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict[str, Any], Any, dict[str, Any]]:
+    """One training step.
+
+    Row tensors are read first, and the gradient is that of the rows read, so that nothing is of a table's size.
+
+    Returns:
+        What changes of the state; the cost; the gradients by weight name, before grad_cap, per occurrence for rows.
+    """
+    settings, where = model.settings, occurrences_of(model, batch)
+    rows = {name: ops.take(state[name], where[name].rows, axis=0) for name in where}
+    dense = {name: state[name] for name in model.named_weights if name not in rows}
+    hidden = [state[f"hidden{k}"] for k in range(len(settings.layers))]
+
+    def cost_of(arguments):
+        with model.using({name: arguments[name] for name in dense}):
+            return model.training_cost(arguments, hidden, batch)
+
+    cost, hidden, gradients = backend.value_and_gradients(cost_of, {**rows, **dense})
+    goes_on = ops.expand_dims(ops.logical_and(batch["lanes"], ops.logical_not(batch["R"])), 1)
+    changed = {f"hidden{k}": ops.where(goes_on, H, ops.zeros_like(H)) for k, H in enumerate(hidden)}
+
+    rule, rates = optimizers.rule_of(settings), optimizers.rates_of(settings)
+    for name, g in optimizers.capped(gradients, settings.grad_cap).items():
+        slots = optimizers.slots_of(rule, name, state)
+        if name in rows:
+            new = optimizers.update_rows(rule, rates, state[name], rows[name], g, slots, where[name])
+        else:
+            new = optimizers.update_dense(rule, rates, state[name], g, slots)
+        changed[name] = new[0]
+        changed.update(optimizers.named(new[1], name))
+    return changed, cost, gradients
+
+
+def occurrences_of(model: SessionModel, batch: Batch) -> dict[str, Occurrences]:
+    """Where each row tensor is read in a step."""
+    lanes = ops.cast(batch["lanes"], model.settings.dtype)
+    samples = ops.ones((batch["Y"].shape[0] - lanes.shape[0],), dtype=lanes.dtype)
+    rows = {"X": batch["X"], "Y": batch["Y"], "XY": ops.concatenate([batch["X"], batch["Y"]])}
+    real = {"X": [lanes], "Y": [lanes, samples], "XY": [lanes, lanes, samples]}
+    return {
+        name: Occurrences(rows[place], ops.expand_dims(ops.concatenate(real[place]), 1), batch.get(f"last_{place}"))
+        for name, place in model.read_at.items()
+    }
+
+
+def with_log_q(settings: Settings, state: State, batch: Batch) -> Batch:
+    """The batch, or chunk of batches, and the ``log_q`` (..., N) that is subtracted from the scores of Y.
+
+    log_q = logq * log P; P = support of the item for the B targets, support^sample_alpha for the samples.
+    """
+    if not settings.logq:
+        return batch
+    log_P = ops.take(state["log_support"], batch["Y"], axis=0)
+    alpha = np.where(np.arange(log_P.shape[-1]) < settings.batch_size, 1.0, settings.sample_alpha)
+    return {**batch, "log_q": log_P * ops.cast(settings.logq * alpha, settings.dtype)}
+
+
+def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, Any]:
+    """``chunk['steps']`` training steps, fewer when a cost is NaN. Results: each step's cost (K,)."""
+    batches = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name != "steps"}
+    batches = with_log_q(model.settings, state, batches)
+    steps = ops.cast(chunk["steps"], "int32")
+    places = ops.arange(batches["X"].shape[0], dtype="int32")
+
+    def goes_on(i, failed, state, costs):
+        return ops.logical_and(i < steps, ops.logical_not(failed))
+
+    def body(i, failed, state, costs):
+        batch = {name: ops.take(values, i, axis=0) for name, values in batches.items()}
+        changed, cost, _ = training_step(model, state, batch)
+        return i + 1, ops.isnan(cost), {**state, **changed}, ops.where(places == i, cost, costs)
+
+    costs = ops.zeros((batches["X"].shape[0],), dtype=model.settings.dtype)
+    start = (ops.zeros((), "int32"), ops.zeros((), "bool"), state, costs)
+    _, _, state, costs = ops.while_loop(goes_on, body, start)
+    return state, costs
+
+
+def single_step(model: SessionModel, state: State, batch: Batch) -> tuple[State, Any]:
+    """One training step. Results: its cost and its gradients."""
+    batch = {name: ops.convert_to_tensor(values) for name, values in batch.items()}
+    changed, cost, gradients = training_step(model, state, with_log_q(model.settings, state, batch))
+    return changed, (cost, gradients)

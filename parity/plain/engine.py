@@ -1,0 +1,219 @@
+"""The engine: data, random stream, one step, prediction."""
+
+from typing import Any, Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from parity.plain.losses import loss_of, predicted
+from parity.plain.network import Array, activation, gru, gru_gradients, input_table
+from parity.plain.optimizers import SLOTS, Dense, Rates, Rows, capped, updated
+from parity.protocol import Batch, Step
+
+KEYS = {"session_key": "SessionId", "item_key": "ItemId", "time_key": "Time"}
+
+
+class Plain:
+    """GRU4Rec in NumPy; the published options by name, ``dtype`` any NumPy float."""
+
+    computed_on = "NumPy on the CPU"
+
+    def __init__(self, dtype: str = "float32", seed: int = 42, dropout_seed: int = 12345, **params: Any):
+        for name in ("dwell_time", "dwell_weight"):
+            if params.get(name):
+                raise NotImplementedError(f"the harness's own program has no {name}")
+        self.params, self.dtype, self.seed = params, dtype, seed
+        self.layers, self.B = list(params.get("layers", [100])), params.get("batch_size", 32)
+        self.n_sample, self.table = params.get("n_sample", 2048), input_table(params)
+        self.act, self.rates = activation(params.get("hidden_act", "tanh")), Rates.of(params, dtype)
+        self.slots = SLOTS[params.get("adapt", "adagrad") or ""] + (("vel",) if params.get("momentum", 0.0) > 0 else ())
+
+    # -- weights and state
+
+    def build(self, n_items: int) -> None:
+        """Draw the initial weights, in float64, in the published order."""
+        self.n_items, self.random = n_items, np.random.RandomState(self.seed)
+        self.weights = {name: w.astype(self.dtype) for name, w in self._initial(n_items)}
+        self.state = {f"{slot}/{name}": np.zeros_like(w) for slot in self.slots for name, w in self.weights.items()}
+        self.hidden = [np.zeros((self.B, L), self.dtype) for L in self.layers]
+
+    def _initial(self, n: int) -> Iterator[tuple[str, Array]]:
+        embedding = self.layers[0] if self.params.get("embedding") == "layersize" else self.params.get("embedding", 0)
+        width = {"Wy": self.layers[-1], "E": embedding, "Wx0": n}[self.table]
+        if self.table == "E":
+            yield "E", self._block(n, width)
+        for k, L in enumerate(self.layers):
+            yield f"Wx{k}", np.hstack([self._block(width, L) for _ in range(3)])
+            yield f"Wh{k}", self._block(L, L)
+            yield f"Wrz{k}", np.hstack([self._block(L, L) for _ in range(2)])
+            yield f"Bh{k}", np.zeros(3 * L)
+            width = L
+        yield "Wy", self._block(n, width)
+        yield "By", np.zeros((n, 1))
+
+    def _block(self, rows: int, columns: int) -> Array:
+        sigma = self.params.get("sigma") or np.sqrt(6 / (rows + columns))
+        if self.params.get("init_as_normal"):
+            return self.random.randn(rows, columns) * sigma
+        return self.random.rand(rows, columns) * sigma * 2 - sigma
+
+    def get_weights(self) -> dict[str, Array]:
+        return {name: w.copy() for name, w in self.weights.items()}
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        self.weights |= {name: np.array(w, self.dtype) for name, w in weights.items()}
+
+    def get_optimizer_state(self) -> dict[str, Array]:
+        return {name: a.copy() for name, a in self.state.items()}
+
+    def set_optimizer_state(self, state: Mapping[str, Array]) -> None:
+        self.state |= {name: np.array(a, self.dtype) for name, a in state.items()}
+
+    def get_hidden(self) -> list[Array]:
+        return [H.copy() for H in self.hidden]
+
+    def set_hidden(self, hidden: Sequence[Array]) -> None:
+        self.hidden = [np.array(H, self.dtype) for H in hidden]
+
+    # -- data
+
+    def prepare(self, data: pd.DataFrame, sample_store: int = 10_000_000) -> None:
+        """Item map, sessions, weights, first store of negative samples."""
+        session, item, time = (data[self.params.get(key, name)].to_numpy() for key, name in KEYS.items())
+        ids = pd.Index(pd.unique(item))
+        self.itemidmap = pd.Series(np.arange(len(ids)), index=ids)
+        self.build(len(ids))
+        order = np.lexsort((np.arange(len(time)), time, session))
+        positions, session = ids.get_indexer(item)[order], session[order]
+        self.support = np.bincount(positions, minlength=len(ids))
+        starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
+        self.sessions = [part.tolist() for part in np.split(positions, starts[1:])]
+        self.by_time = np.argsort(time[order][starts], kind="stable")
+        self.rows = max(1, sample_store // self.n_sample) if self.n_sample else 1
+        self.store = self._draw() if self.n_sample and self.rows > 1 else []
+
+    def _draw(self) -> list[Array]:
+        """The next store of negative samples, or the next row where none is kept."""
+        size, alpha = (self.rows, self.n_sample), self.params.get("sample_alpha", 0.75)
+        if alpha == 0:
+            return list(self.random.choice(self.n_items, size=size))
+        cumulative = np.cumsum(self.support**alpha) / (self.support**alpha).sum()
+        return list(np.searchsorted(np.r_[cumulative[:-1], 1], self.random.rand(*size)))
+
+    def batches(self) -> Iterator[Batch]:
+        """The session-parallel mini-batches of the next epoch."""
+        if self.params.get("train_random_order"):
+            order = self.random.permutation(len(self.sessions))
+        else:
+            order = self.by_time if self.params.get("time_sort", True) else np.arange(len(self.sessions))
+        waiting = (self.sessions[s] for s in order)
+        lanes = {lane: next(waiting) for lane in range(self.B)}
+        while True:
+            while any(len(left) == 1 for left in lanes.values()):  # one event left: the session is done
+                taken = {lane: next(waiting, None) if len(left) == 1 else left for lane, left in lanes.items()}
+                lanes = {lane: left for lane, left in taken.items() if left is not None}
+            if len(lanes) < (1 if self.n_sample else 2):
+                return
+            X, Y, R = zip(*((left[0], left[1], len(left) == 2) for left in lanes.values()))
+            if self.n_sample:
+                self.store = self.store or self._draw()
+                Y = np.r_[Y, self.store.pop(0)]
+            yield Batch(np.array(X), np.array(Y), np.array(R), np.array(list(lanes)))
+            lanes = {lane: left[1:] for lane, left in lanes.items()}
+
+    # -- one step
+
+    def dropout_sites(self) -> list[tuple[str, int, float]]:
+        p_embed, p_hidden = (self.params.get(f"dropout_p_{site}", 0.0) for site in ("embed", "hidden"))
+        width = self.layers[-1] if self.table == "Wy" else self.weights["E"].shape[1] if self.table == "E" else 0
+        sites = [("embed", width, 1 - p_embed)] if width and p_embed > 0 else []
+        return sites + [(f"hidden{k}", L, 1 - p_hidden) for k, L in enumerate(self.layers) if p_hidden > 0]
+
+    def draw_masks(self, M: int) -> list[Array]:
+        if self.dropout_sites():
+            raise NotImplementedError("the harness's own program draws no dropout masks")
+        return []
+
+    def train_step(self, X, Y, R, masks: Sequence[Array] | None = None, gradients: bool = False) -> Step:
+        masks = self.draw_masks(len(X)) if masks is None else masks
+        drop = {
+            site: np.asarray(mask, self.dtype) / self._is(p) for (site, _, p), mask in zip(self.dropout_sites(), masks)
+        }
+        W, M = self.weights, len(X)
+        after, gates = self._forward(X, self.hidden, drop)
+        o = after[-1] @ W["Wy"][Y].T + W["By"][Y].T - self._log_q(Y, M)
+        loss, d = loss_of(o, self.params)
+        d = d / self._is(self.B)
+        g = {"Wy": d.T @ after[-1], "By": d.sum(axis=0)[:, None]}
+        dh = d @ W["Wy"][Y]
+        for k in reversed(range(len(self.layers))):
+            dv, found = gru_gradients(dh * drop.get(f"hidden{k}", self._is(1)), gates[k], W, k, self.act)
+            g |= found
+            dh = dv if gates[k].x is None else dv @ W[f"Wx{k}"].T
+        dx = dh * drop.get("embed", self._is(1)) if self.table != "Wx0" else dh
+        g[self.table] = np.vstack([dx, g["Wy"]]) if self.table == "Wy" else dx
+        self._update(g, X, Y)
+        self.hidden = [np.where(np.asarray(R, bool)[:, None], self._is(0), h) for h in after]
+        return Step(float(loss.sum() / self._is(self.B)), g if gradients else None)
+
+    def _is(self, value: float) -> Any:
+        """A constant in the engine's type."""
+        return np.dtype(self.dtype).type(value)
+
+    def _forward(self, X: Array, hidden: Sequence[Array], drop: Mapping[str, Array]):
+        W, x, after, gates = self.weights, self.weights[self.table][X], [], []
+        if self.table != "Wx0":
+            x = x * drop.get("embed", self._is(1))
+        for k, H in enumerate(hidden):
+            looked_up = k == 0 and self.table == "Wx0"
+            v = (x if looked_up else x @ W[f"Wx{k}"]) + W[f"Bh{k}"]
+            h, kept = gru(None if looked_up else x, v, H, W, k, self.act)
+            x = h * drop.get(f"hidden{k}", self._is(1))
+            after.append(x)
+            gates.append(kept)
+        return after, gates
+
+    def _log_q(self, Y: Array, M: int) -> Array | float:
+        """logq * log P: P is the support of a target's item, support^sample_alpha of a sample's."""
+        logq = self.params.get("logq", 0.0)
+        if not logq:
+            return self._is(0)
+        alpha = np.where(np.arange(len(Y)) < M, 1.0, self.params.get("sample_alpha", 0.75))
+        return (logq * alpha * np.log(np.maximum(self.support, 1))[Y]).astype(self.dtype)[None]
+
+    def _update(self, gradients: dict[str, Array], X: Array, Y: Array) -> None:
+        cap = self.params.get("grad_cap", 0.0)
+        rows = {"Wy": Rows(np.asarray(Y)), "By": Rows(np.asarray(Y))}
+        rows[self.table] = Rows(np.r_[X, Y] if self.table == "Wy" else np.asarray(X))
+        for name, g in (capped(gradients, self._is(cap)) if cap > 0 else gradients).items():
+            state = {slot: self.state[f"{slot}/{name}"] for slot in self.slots}
+            where = rows.get(name, Dense())
+            self.weights[name], new = updated(self.params, self.rates, self.weights[name], g, state, where)
+            self.state |= {f"{slot}/{name}": value for slot, value in new.items()}
+
+    # -- prediction
+
+    def scores(self, X, hidden: Sequence[Array], items: Array | None = None) -> tuple[Array, list[Array]]:
+        after, _ = self._forward(np.asarray(X), [np.asarray(H, self.dtype) for H in hidden], {})
+        Wy, By = (self.weights[name] if items is None else self.weights[name][items] for name in ("Wy", "By"))
+        return predicted(after[-1] @ Wy.T + By.T, self.params), after
+
+    def fit(self, data: pd.DataFrame, sample_store: int = 10_000_000, on_epoch_end=lambda epoch, loss: None) -> None:
+        """Train for ``n_epochs``; without dropout, whose masks it cannot draw."""
+        self.prepare(data, sample_store)
+        for epoch in range(self.params.get("n_epochs", 10)):
+            self.hidden, lanes = [np.zeros((self.B, L), self.dtype) for L in self.layers], np.arange(self.B)
+            costs, weights = [], []
+            for batch in self.batches():
+                self.hidden = [H[np.isin(lanes, batch.lanes)] for H in self.hidden]
+                lanes = batch.lanes
+                costs.append(self.train_step(batch.X, batch.Y, batch.R).cost)
+                weights.append(len(lanes))
+            on_epoch_end(epoch, float(np.average(costs, weights=weights)))
+
+    def save(self, path) -> None:
+        raise NotImplementedError("the harness's own program writes no files")
+
+    @classmethod
+    def load(cls, path) -> "Plain":
+        raise NotImplementedError("the harness's own program reads no files")

@@ -1,0 +1,68 @@
+"""What a run was made on and with: the commit, the libraries of linear algebra, the environment's variables."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# They choose kernels, threads, precisions or compilers; a report names them even where they are not set.
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
+    "MKL_NUM_THREADS",
+    "KERAS_BACKEND",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "XLA_FLAGS",
+    "NVIDIA_TF32_OVERRIDE",
+    "AESARA_FLAGS",
+)
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def commit(root: Path = _ROOT) -> dict[str, Any] | None:
+    """The git commit that the harness is run from: its ``id``, and whether tracked files have ``changed`` since.
+
+    None where ``root`` is no repository, or is in one that does not track the harness, as an installed copy may be.
+    """
+    if _git(root, "ls-files", "--error-unmatch", "parity/__init__.py") is None:
+        return None
+    head, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "--untracked-files=no")
+    return None if head is None or changes is None else {"id": head, "changed": bool(changes)}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        made = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):  # no git here, or one that waits for something
+        return None
+    return made.stdout.strip() if made.returncode == 0 else None
+
+
+def blas() -> list[dict[str, str]]:
+    """The libraries of linear algebra and of threads that the process has loaded, by threadpoolctl.
+
+    Where that is not installed, what NumPy was built with, which does not tell the kernel nor the number of threads.
+    """
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return [_numpy_built_with()]
+    wanted = ("user_api", "internal_api", "version", "num_threads", "architecture", "threading_layer")
+    return [{name: str(one[name]) for name in wanted if one.get(name)} for one in threadpool_info()]
+
+
+def _numpy_built_with() -> dict[str, str]:
+    built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    wanted = {"name": "name", "version": "version", "openblas configuration": "configuration"}
+    found = {name: str(built[key]) for key, name in wanted.items() if built.get(key)}
+    return {"user_api": "blas", **found, "source": "what NumPy was built with"}
+
+
+def variables() -> dict[str, str | None]:
+    """The environment's variables of :data:`VARIABLES`; None where one is not set."""
+    return {name: os.environ.get(name) for name in VARIABLES}

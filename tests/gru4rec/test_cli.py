@@ -1,0 +1,90 @@
+"""The front door: commands by name, exit statuses, what is shown of what went wrong."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from toy_engine import NAME as TOY
+from toy_engine import GRU4Rec as Toy
+
+from gru4rec import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)])
+def test_every_command_says_what_its_exit_statuses_mean(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0
+    for words in ("0 done", "1 the training diverged", "2 bad input or could not run", "130 interrupted"):
+        assert words in shown
+    assert "--version" in shown
+
+
+@pytest.mark.parametrize("command", [[], ["tune"], ["rsc15"]])
+def test_the_version_is_the_cited_one(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--version"])
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1]
+    assert ended.value.code == 0 and capsys.readouterr().out == f"gru4rec {cited}\n"
+
+
+def test_one_line_of_usage_names_all_commands(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    usage = capsys.readouterr().out.splitlines()[0]
+    assert usage == f"usage: gru4rec [PATH | {' | '.join(cli.COMMANDS)}] [options]"
+
+
+@pytest.mark.parametrize(
+    "problem, status, message",
+    [
+        (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device"),
+        (MemoryError("no memory left"), 2, "error: there is not enough memory: no memory left"),
+        (ZeroDivisionError("division by zero"), 2, "error: ZeroDivisionError: division by zero"),
+        (ValueError("a\x1b[31mb" + "x" * 10_000), 2, "error: a\\x1b[31mbxxx"),
+        (KeyboardInterrupt(), 130, "stopped"),
+    ],
+)
+def test_whatever_goes_wrong_is_a_line_and_a_status(capsys, files, tmp_path, monkeypatch, problem, status, message):
+    def failing(gru, data, sample_store=10, *, resume=False, on_step=None, on_epoch_end=None):
+        raise problem
+
+    monkeypatch.setattr(Toy, "fit", failing)
+    arguments = [str(files["train"]), "--engine", TOY, "-s", str(tmp_path / "model")]
+    assert cli.main(arguments) == status
+    shown = capsys.readouterr().err
+    assert shown.startswith(message) and len(shown) < 3000 and "Traceback" not in shown
+    if status == 2:
+        cli.main([*arguments, "--verbose"])
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_file_names_that_are_no_utf_8_and_look_like_formulas(files, tmp_path):
+    odd, formula = os.fsencode(tmp_path) + b"/caf\xe9\x1b[31m.tsv", tmp_path / "=cmd.tsv"
+    with open(odd, "wb") as file:
+        file.write(files["train"].read_bytes())
+    parquet = odd.replace(b".tsv", b".parquet")
+    pl.read_csv(files["train"], separator="\t").write_parquet(tmp_path / "plain.parquet")
+    os.rename(tmp_path / "plain.parquet", parquet)
+    formula.write_bytes(files["test"].read_bytes())
+    for output in (b"results.tsv", b"results.json"):
+        command = [sys.executable, "-m", "gru4rec", odd, "--engine", TOY, "-ps", "n_epochs=1", "-t", "=cmd.tsv", odd,
+                   parquet, "-o", output]  # fmt: skip
+        paths = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
+        done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths}, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert b"\x1b" not in done.stdout + done.stderr and b"caf\\xe9\\x1b[31m.tsv" in done.stdout
+    table = (tmp_path / "results.tsv").read_text()
+    assert "\x1b" not in table and "\n./=cmd.tsv\t" in table
+
+
+def test_a_word_that_is_no_command_is_a_file(capsys):
+    assert cli.main(["no-such-file", "-o", "x.json"]) == 2
+    assert "no-such-file" in capsys.readouterr().err
