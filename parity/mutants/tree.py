@@ -17,6 +17,8 @@ NOT_MATHEMATICS = (
     "check_*", "_check*", "check", "*_checked*", "validate*", "_validate*", "*finite", "_is_count", "_is_text",
     # kinds of frames, columns and ids
     "_values", "_pandas_values", "_polars_values", "_without_objects", "_plain", "_one_type", "_columns_of",
+    # the symbolic library's own interface
+    "perform", "c_*", "make_node", "infer_shape",
     # files, and going on from one
     "save*", "load*", "to_arrays", "from_arrays", "get_state", "set_state", "checkpoint", "*resume*", "*restore*",
     "begun", "position", "__getstate__", "__setstate__", "__reduce__", "copy", "continue_streams",

@@ -498,7 +498,8 @@ def test_a_variation_runs_in_its_own_environment_and_shows_its_margin(monkeypatc
     kernel = "Nehalem" if "sse4_2" in stability.processor_flags() else ""
     environment = {"OPENBLAS_CORETYPE": kernel} if kernel else {}
     (part,) = stability.run(stability.Variation("toy", environment), job, Path(sys.executable))
-    assert (part.part, part.dtype, part.verdict) == ("golden", "float64", "not covered")  # the example has no evaluation
+    # not covered: the example has no evaluation
+    assert (part.part, part.dtype, part.verdict) == ("golden", "float64", "not covered")
     assert part.compared > 100 and 0 <= part.used < 1 and "nearest:" in part.where
     assert part.kernel in ("", kernel)
 
