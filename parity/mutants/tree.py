@@ -16,11 +16,11 @@ NOT_MATHEMATICS = (
     # what is refused
     "check_*", "_check*", "check", "*_checked*", "validate*", "_validate*", "*finite", "_is_count", "_is_text",
     # kinds of frames, columns and ids
-    "_values", "_pandas_values", "_polars_values", "_without_objects", "_plain", "_one_type", "_columns_of",
+    "_values", "_pandas_values", "_polars_values", "_without_objects", "_plain", "_one_type", "_columns_of", "_ids",
     # the symbolic library's own interface
     "perform", "c_*", "make_node", "infer_shape",
     # files, and going on from one
-    "save*", "load*", "to_arrays", "from_arrays", "get_state", "set_state", "checkpoint", "*resume*", "*restore*",
+    "save*", "load*", "to_arrays", "from_arrays", "*get_state", "*set_state", "checkpoint", "*resume*", "*restore*",
     "begun", "position", "__getstate__", "__setstate__", "__reduce__", "copy", "continue_streams",
     # whether data is the same
     "*fingerprint*", "*digest*", "difference", "_mixed", "_sha256", "_bytes_of",
@@ -154,6 +154,8 @@ def _of_body(owner: Any, function: str, bound: set[str] | None, field: str = "bo
             continue
         inner = ".".join(filter(None, (function, getattr(statement, "name", ""))))
         if isinstance(statement, ast.ClassDef):
+            if LATER.search(statement.name):
+                continue
             yield from _of_body(statement, inner, None)
         elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if any(fnmatch(statement.name, pattern) for pattern in NOT_MATHEMATICS) or LATER.search(statement.name):

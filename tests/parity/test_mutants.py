@@ -122,6 +122,7 @@ def test_a_loop_s_continue_and_a_constructor_s_settings():
         "if settings.dwell_time > 0:\n    x = a + b",
         "x = f(log_q + 1)",
         "def dwell_buckets(x):\n    return x + 1",
+        "class DwellTable:\n    def f(self, x):\n        return x + 1",
         "from a import b\nassert a < b",
         "def f(x, n=1):\n    return g(x, jit_compile=True)",
     ],
