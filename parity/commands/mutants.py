@@ -236,7 +236,7 @@ def _fate(each: Entry, known: dict) -> str:
     if out.result == "caught":
         return f"{out.stage}: {_first(each)}: {out.where} ({out.within})"
     if out.result == "not in force":
-        return "its module was not imported"
+        return "its module was not imported in any of its cases"
     reason = known.get(each.mutant.key[:4])
     reached = f"survived {out.ran} cases" if out.ran else "survived: nothing comes past it"
     return f"equivalent: {reason}" if reason else reached

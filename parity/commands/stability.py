@@ -180,7 +180,8 @@ def main() -> None:
 
 
 def _parts(specs: list[engines.EngineSpec], task: dict[str, Any]) -> Iterator[Part]:
-    from parity import compare, data, golden, matrix, settings
+    from gru4rec.published import RSC15
+    from parity import compare, data, golden, matrix
     from parity.mutants.recorded import few_configs
     from parity.recordings.reading import SHIPPED, read
     from parity.scenario import Scenario
@@ -203,7 +204,7 @@ def _parts(specs: list[engines.EngineSpec], task: dict[str, Any]) -> Iterator[Pa
         if found:
             yield replace(_part("matrix", dtype, found), kernel=kernel)
     for dtype in ("float64", "float32") if task["steps"] else ():
-        scenario = Scenario("bpr-max", settings.RSC15["bpr-max"], data.embedded(), dtype)
+        scenario = Scenario("bpr-max", RSC15["bpr-max"], data.embedded(), dtype)
         checks = compare.compare(scenario, *specs[:2], steps=task["steps"]).checks
         checks.pop("training", None)  # full runs have a command of their own
         yield replace(_part("run", dtype, [("bpr-max", checks)]), kernel=kernel)

@@ -18,7 +18,11 @@ OPERATORS: dict[str, Operator] = {}
 REMOVED = "removed statement"  # the one operator that works on statements, in parity.mutants.tree
 
 _TEXTS = (ast.List, ast.Tuple, ast.JoinedStr, ast.ListComp)
-_OTHER_FLAGS = ("strict", "copy", "borrow", "deep", "inplace", "ignore_index")  # change no result
+# Arguments that change what a result costs, and not the result.
+_COSTS = (
+    "strict", "copy", "borrow", "deep", "inplace", "ignore_index", "trainable", "jit_compile", "reduce_retracing",
+    "watch_accessed_variables", "donate_argnums", "workers", "use_multiprocessing", "max_workers", "maxsize",
+)  # fmt: skip
 _NOT_SWAPPED = (
     "isinstance", "issubclass", "getattr", "hasattr", "setattr", "zip", "print",
     # whose order says nothing
@@ -90,10 +94,11 @@ def _constant(node: ast.expr, place: Place) -> Iterator[ast.expr]:
     """0 to 1, 1 to 0 and 2, an integer by one up and down, 0.5 to 1, an epsilon to nothing, others doubled; flags."""
     if not isinstance(node, ast.Constant) or place.index or _is_axis(place) or isinstance(node.value, (str, bytes)):
         return
+    if isinstance(place.parent, ast.keyword) and place.parent.arg in _COSTS:
+        return
     value = node.value
     if isinstance(value, bool):
-        if not (isinstance(place.parent, ast.keyword) and place.parent.arg in _OTHER_FLAGS):
-            yield ast.Constant(not value)
+        yield ast.Constant(not value)
     elif isinstance(value, int):
         yield from map(ast.Constant, (1,) if value == 0 else (value - 1, value + 1))
     elif isinstance(value, float):

@@ -5,12 +5,14 @@ reference runs once for each setting, and what it gave is kept in a file for the
 """
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gru4rec.engines import EngineSpec
 from parity import faults, matrix, selftest
 from parity.measure import CHECKS, Checks
+from parity.protocol import Engine
 from parity.scenario import Scenario
 
 Which = str | dict[str, Any]  # the name of a setting of the self-test, or a configuration of the matrix
@@ -25,6 +27,10 @@ class Recorded(selftest.Reference):
     def __init__(self, spec: EngineSpec, scenario: Scenario):
         super().__init__(spec, next(iter(faults.SETTINGS)))
         self.scenario = self.exact = scenario
+
+    def plain(self) -> tuple[Engine, Engine]:
+        """The harness's own program in float64 and in float32."""
+        return self.exact.plain(), replace(self.scenario, dtype="float32").plain()
 
     def run(self) -> "Recorded":
         """Compute everything that is computed when it is first needed."""

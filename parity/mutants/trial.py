@@ -135,8 +135,6 @@ def try_mutant(
     with mutation or nullcontext(), stopping():
         try:
             spec, at = _ready(engine), stage
-            if mutation is not None and not mutation.in_force:
-                return outcome("not in force")
             for case, usual in cases:
                 within, ran = case.name, ran + 1
                 allow(seconds)
@@ -152,7 +150,7 @@ def try_mutant(
         except (Exception, SystemExit) as problem:
             return outcome("caught", "error", "", f"{type(problem).__name__}: {problem}")
     within = ""
-    return outcome("survived")
+    return outcome("not in force" if cases and mutation is not None and not mutation.in_force else "survived")
 
 
 def _ready(engine: str) -> EngineSpec:

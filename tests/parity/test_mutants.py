@@ -122,7 +122,9 @@ def test_a_loop_s_continue_and_a_constructor_s_settings():
         "if settings.dwell_time > 0:\n    x = a + b",
         "x = f(log_q + 1)",
         "def dwell_buckets(x):\n    return x + 1",
+        "class DwellTable:\n    def f(self, x):\n        return x + 1",
         "from a import b\nassert a < b",
+        "def f(x, n=1):\n    return g(x, jit_compile=True)",
     ],
 )
 def test_what_is_no_mathematics_is_left_alone(source):
@@ -497,7 +499,8 @@ def test_a_variation_runs_in_its_own_environment_and_shows_its_margin(monkeypatc
     kernel = "Nehalem" if "sse4_2" in stability.processor_flags() else ""
     environment = {"OPENBLAS_CORETYPE": kernel} if kernel else {}
     (part,) = stability.run(stability.Variation("toy", environment), job, Path(sys.executable))
-    assert (part.part, part.dtype, part.verdict) == ("golden", "float64", "not covered")  # the example has no fit
+    # not covered: the example has no evaluation
+    assert (part.part, part.dtype, part.verdict) == ("golden", "float64", "not covered")
     assert part.compared > 100 and 0 <= part.used < 1 and "nearest:" in part.where
     assert part.kernel in ("", kernel)
 
