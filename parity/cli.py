@@ -18,11 +18,26 @@ from parity.commands import (
     selftest,
     smallest,
     stability,
+    template,
     training,
     validate,
 )
 
-COMMANDS = (doctor, run, golden, selftest, matrix, training, lists, mutants, stability, smallest, record, validate)
+COMMANDS = (
+    doctor,
+    run,
+    golden,
+    selftest,
+    matrix,
+    training,
+    lists,
+    mutants,
+    stability,
+    smallest,
+    record,
+    validate,
+    template,
+)
 
 
 def parser() -> argparse.ArgumentParser:
