@@ -9,6 +9,11 @@ from parity.doctor.forms import DOCUMENTED, FORMS, distance, factor, form_of, sh
 from parity.plain import Plain
 from parity.protocol import Batch, Engine
 
+_RULES = {
+    "acc": "starts at 0 and gets the square of the gradient; of a repeated row that of every occurrence, the sum",
+    "vel": "vel = momentum*vel - learning_rate*step, and the weight gets + vel (PyTorch keeps the other sign, without "
+    "the rate); of a repeated row the last occurrence's stays",
+}
 OTHER_ROUNDING = 2e-10  # float64: a rate not rounded to float32 is 1.5e-8 away
 
 
@@ -188,7 +193,7 @@ def _update(doctor: Doctor, case: Case, wanted: Outcomes, found: Outcomes) -> No
         not signs,
         f"the weight gets minus the learning rate times the step: {', '.join(signs)} went the other way",
     )
-    sizes = {name: k for name, k in scaled.items() if abs(abs(k) - 1) > 1e-6}
+    sizes = {name: k for name, k in scaled.items() if abs(abs(k) - 1) > max(doctor.close, 1e-6)}
     text = ", ".join(f"{name} {abs(k):.4g} times" for name, k in sizes.items())
     repeated = _only_repeated(case, wanted, found, others)
     doctor.say(
@@ -211,27 +216,29 @@ def _update(doctor: Doctor, case: Case, wanted: Outcomes, found: Outcomes) -> No
                 "and their complements as float32, in float64 too: use float(np.float32(learning_rate))",
                 f"{float(np.float32(rate))!r}" if abs(k - 1) < OTHER_ROUNDING else repr(rate),
             )
-    for name in sorted(case.optimizer):
-        if name not in found.optimizer:
-            continue
-        change = [np.asarray(side.optimizer[name], float) - case.optimizer[name] for side in (found, wanted)]
-        k, rest = factor(*change)
-        right = rest < max(doctor.close, 1e-9) and abs(k - 1) < 1e-6
-        advice = f"it changed by {k:.4g} times what it should" if rest < 1e-6 else "another value"
-        if name.startswith("vel/"):
-            advice += (
-                "; vel = momentum*vel - learning_rate*step, and the weight gets + vel (PyTorch keeps the other sign)"
-            )
-        if not right:
-            doctor.say(
-                "update",
-                f"state {name}",
-                False,
-                advice + "; a repeated row: acc gets every occurrence's square, vel keeps the last",
-            )
-    if case.optimizer and not any(f.what.startswith("state ") and f.topic == "update" for f in doctor.wrong):
+    _optimizer(doctor, case, wanted, found)
+
+
+def _optimizer(doctor: Doctor, case: Case, wanted: Outcomes, found: Outcomes) -> None:
+    """What the step changed in the optimizer's state, slot by slot."""
+    for slot in sorted({name.partition("/")[0] for name in case.optimizer}):
+        wrong = {}
+        for name in (name for name in case.optimizer if name.startswith(f"{slot}/") and name in found.optimizer):
+            start = case.optimizer[name]
+            if np.shape(found.optimizer[name]) != start.shape:
+                wrong[name] = "another shape"
+                continue
+            k, rest = factor(*(np.asarray(side.optimizer[name], float) - start for side in (found, wanted)))
+            if rest > max(doctor.close, 1e-9) or abs(k - 1) > max(doctor.close, 1e-6):
+                wrong[name] = f"changed by {k:.4g} times what it should" if rest < 1e-6 else "another value"
         doctor.say(
-            "update", "optimizer state", True, found=", ".join(sorted({n.split("/")[0] for n in case.optimizer}))
+            "update",
+            f"state {slot}",
+            not wrong,
+            _RULES.get(slot, "see section 8 of the published behaviour, in parity/plain/optimizers.py"),
+            "; ".join(
+                f"{what}: {', '.join(n for n in wrong if wrong[n] == what)}" for what in dict.fromkeys(wrong.values())
+            ),
         )
 
 

@@ -298,8 +298,8 @@ def test_another_default_is_told():
 
 
 def test_the_other_sign_of_the_velocity_is_told():
-    found = [each for key, each in wrong(AsksForItsVelocity).items() if key[1].startswith("state vel/")]
-    assert found and "-1 times" in found[0].advice and "the other sign" in found[0].advice
+    finding = wrong(AsksForItsVelocity)["update", "state vel"]
+    assert "-1 times" in finding.found and "the other sign" in finding.advice
 
 
 def ranks(engine, test, items=None, batch_size=100, mode="conservative",
