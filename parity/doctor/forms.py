@@ -66,6 +66,23 @@ def form_of(
     return next((f for f in FORMS if distance(found, next_state(weights, x, H, f, hidden_act)) < close), None)
 
 
+def advice_on(form: Form | None) -> str:
+    """What to change in a GRU of this form; None: of an unknown one."""
+    if form is None:
+        return (
+            f"none of {len(FORMS)} orders and forms gives this state; wanted: {DOCUMENTED}. Look at hidden_act, the "
+            "biases, the state's use, Wx transposed"
+        )
+    if form.after:
+        return (
+            f"wanted: {DOCUMENTED}. The reset gate acts after the product, as in cuDNN, torch.nn.GRU and "
+            "torch.nn.GRUCell: no reordering of weights mends it, write the cell out"
+        )
+    return f"wanted: {DOCUMENTED}. Reorder the blocks in get_weights and set_weights" + (
+        "; and negate those of the update gate, as 1 - sigmoid(x) = sigmoid(-x)" if form.keep else ""
+    )
+
+
 def distance(a: Any, b: Any) -> float:
     """||a - b|| / ||b||; infinite for other shapes and for what is not finite."""
     try:

@@ -5,7 +5,7 @@ from typing import NamedTuple, Sequence
 import numpy as np
 
 from parity.doctor.findings import Doctor
-from parity.doctor.forms import DOCUMENTED, FORMS, distance, factor, form_of, shapes_of
+from parity.doctor.forms import DOCUMENTED, advice_on, distance, factor, form_of, shapes_of
 from parity.plain import Plain
 from parity.protocol import Batch, Engine
 
@@ -159,21 +159,7 @@ def _shape_of_gru(doctor: Doctor, case: Case, wanted: Outcomes, found: Outcomes)
         doctor.base["hidden_act"],
         doctor.close,
     )
-    if form is None:
-        advice = (
-            f"none of {len(FORMS)} orders and forms gives this state; wanted: {DOCUMENTED}. Look at hidden_act, "
-            "the biases, the state's use, Wx transposed"
-        )
-    elif form.after:
-        advice = (
-            f"wanted: {DOCUMENTED}. The reset gate acts after the product, as in cuDNN, torch.nn.GRU and "
-            "torch.nn.GRUCell: no reordering of weights mends it, write the cell out"
-        )
-    else:
-        advice = f"wanted: {DOCUMENTED}. Reorder the blocks in get_weights and set_weights" + (
-            "; and negate those of the update gate, as 1 - sigmoid(x) = sigmoid(-x)" if form.keep else ""
-        )
-    doctor.say("step", "form of the GRU", False, advice, str(form) if form else "unknown")
+    doctor.say("step", "form of the GRU", False, advice_on(form), str(form) if form else "unknown")
 
 
 def _update(doctor: Doctor, case: Case, wanted: Outcomes, found: Outcomes) -> None:

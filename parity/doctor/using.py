@@ -9,7 +9,7 @@ import pandas as pd
 
 from parity.checks.ranking import MODES, Columns, check_ranking, expected_ranking, known_events, level_items
 from parity.doctor.findings import STORE, Doctor, Outcome
-from parity.doctor.forms import distance, equal
+from parity.doctor.forms import DOCUMENTED, advice_on, distance, equal, form_of
 from parity.doctor.options import PUBLISHED
 from parity.doctor.steps import case_of
 from parity.measure import Checks
@@ -36,12 +36,12 @@ def scored(doctor: Doctor) -> None:
         distance(scores, wanted) < doctor.close,
         "h·Wy' + By, then final_act; softmax over all items (softmax_logit predicts a softmax, too); no dropout",
     )
-    say(
-        "scores",
-        "next hidden state",
-        len(following) == len(then) and all(distance(a, b) < doctor.close for a, b in zip(following, then)),
-        "one (M, L) array a layer, after these items",
-    )
+    right = len(following) == len(then) and all(distance(a, b) < doctor.close for a, b in zip(following, then))
+    form = DOCUMENTED
+    if not right and len(following) == len(then):
+        form = form_of(case.weights, X, hidden[0], following[0], doctor.base["hidden_act"], doctor.close)
+    advice = f"one (M, L) array a layer, after these items. {'' if form == DOCUMENTED else advice_on(form)}"
+    say("scores", "next hidden state", right, advice, "" if form == DOCUMENTED else str(form or "unknown"))
     items = random.permutation(engine.n_items)[:7]
     some = engine.scores(X, given, items)[0]
     softmax = str(doctor.base["final_act"]).startswith("softmax")
