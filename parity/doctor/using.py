@@ -30,18 +30,18 @@ def scored(doctor: Doctor) -> None:
     scores, following = engine.scores(X, given)
     wanted, then = own.scores(X, hidden)
     say("scores", "shape", np.shape(scores) == wanted.shape, "(M, n_items), a column an item", f"{np.shape(scores)}")
-    say(
-        "scores",
-        "values",
-        distance(scores, wanted) < doctor.close,
-        "h·Wy' + By, then final_act; softmax over all items (softmax_logit predicts a softmax, too); no dropout",
-    )
     right = len(following) == len(then) and all(distance(a, b) < doctor.close for a, b in zip(following, then))
     form = DOCUMENTED
     if not right and len(following) == len(then):
         form = form_of(case.weights, X, hidden[0], following[0], doctor.base["hidden_act"], doctor.close)
     advice = f"one (M, L) array a layer, after these items. {'' if form == DOCUMENTED else advice_on(form)}"
     say("scores", "next hidden state", right, advice, "" if form == DOCUMENTED else str(form or "unknown"))
+    say(
+        "scores",
+        "values",
+        distance(scores, wanted) < doctor.close,
+        "h·Wy' + By, then final_act; softmax over all items (softmax_logit predicts a softmax, too); no dropout",
+    )
     items = random.permutation(engine.n_items)[:7]
     some = engine.scores(X, given, items)[0]
     softmax = str(doctor.base["final_act"]).startswith("softmax")
