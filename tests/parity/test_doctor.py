@@ -1,6 +1,7 @@
 """The doctor: silent about a sound engine, and right about the mistakes that engines have."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from parity import evaluator
 from parity.cli import main
 from parity.doctor import Outcome, examine
 from parity.doctor.forms import FORMS, Form, form_of, next_state
+from parity.measure import CHECKS
 from parity.plain import Plain
 from parity.recordings.reading import SHIPPED
 
@@ -443,3 +445,39 @@ def test_an_engine_of_ones_own_needs_neither_aesara_nor_tensorflow_nor_jax(comma
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.endswith(" []") and last[0] in (status, "0"), last
+
+
+# -- the page
+
+
+PAGE = HERE.parent.parent / "docs" / "check-your-own.md"
+
+
+@pytest.fixture
+def of_the_page(monkeypatch):
+    """The modules whose text the page gives."""
+    for block in re.findall(r"```python\n# (\w+)\.py\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
+        name, code = block
+        module = ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(code, f"{name}.py", "exec"), module.__dict__)
+
+
+@pytest.mark.parametrize("name", ["my_gru4rec", "unrounded"])
+def test_what_the_page_shows_of_the_doctor_is_what_it_prints(name, of_the_page, capsys):
+    assert main(["doctor", f"{name}:GRU4Rec", "--device", "cpu"]) == (name == "unrounded")
+    assert capsys.readouterr().out.splitlines()[-1] in PAGE.read_text(encoding="utf-8").splitlines()
+
+
+def test_what_the_page_shows_of_golden_is_what_it_prints(of_the_page, capsys):
+    given = ["--jobs", "1", "--device", "cpu", str(SHIPPED / "sampling-uniform.npz")]
+    assert main(["golden", "--engine", "unrounded:GRU4Rec", *given]) == 1
+    shown = PAGE.read_text(encoding="utf-8")
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith(("  batches ", "  forward ", "  update ")):
+            assert line.rstrip() in shown.splitlines()
+
+
+def test_the_page_names_every_check():
+    shown = PAGE.read_text(encoding="utf-8")
+    assert [name for name in CHECKS if name != "training" and name not in shown] == []
