@@ -216,7 +216,7 @@ def _option(
         return Option(name, repr(published), "", Outcome.MISSING, "not an option of it")
     if own is None:
         try:
-            doctor.spec.create(doctor.base | {name: published} if name not in GIVEN else doctor.base)
+            doctor.spec.create(doctor.base | ({} if name in GIVEN else {name: published}), doctor.dtype)
         except Exception as problem:  # an engine under test may raise anything
             why = f"refused: {type(problem).__name__}: {problem}"
             if name not in doctor.base:  # its published default beside the base's values
