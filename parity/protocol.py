@@ -14,6 +14,22 @@ adagrad, rmsprop, adadelta, adam), ``upd`` (adadelta's running mean of squared u
 moment), ``count`` (adam's step counter), ``vel`` (the velocity, when momentum > 0). A row tensor is ``Wy``, ``By``,
 ``E``, or ``Wx0`` without an embedding; every other tensor is dense.
 
+Conventions
+-----------
+* Column blocks of ``Wx`` and ``Bh`` are candidate | reset | update, of ``Wrz`` reset | update. Vectors are rows:
+  ``x @ Wx + Bh``. With r, z of the gates: c = hidden_act(v + (r*H) @ Wh), h = (1 - z)*H + z*c. The reset gate acts
+  before the product; cuDNN, torch.nn.GRU and torch.nn.GRUCell apply it after, and keep the state by z.
+* A gradient is that of the step's cost (mean over the M lanes, times M / batch_size), before ``grad_cap``. A row
+  tensor's comes per occurrence, in the order of the indices, rows not summed: ``Wx0`` or ``E`` by X (M rows), ``Wy``
+  and ``By`` by Y (N rows). With a constrained embedding ``Wy`` is looked up by concat(X, Y): M rows of X, then N of Y.
+* The weight gets minus the step. The velocity is ``vel = momentum*vel - learning_rate*step``, the weight gets + vel.
+* ``learning_rate``, ``adapt_params``, 1 - each of them, and 1 - learning_rate*lmbd are rounded to float32, in a float64
+  engine too: ``float(np.float32(0.1))``. Every other constant is of the engine's type.
+* An optimizer's state starts at 0. Nothing that a caller gives (frame, arrays) is changed, and nothing given or
+  returned shares memory with the engine.
+
+``python -m parity doctor ENGINE`` says which of these an engine breaks.
+
 What an engine lacks
 --------------------
 An option that it does not support raises NotImplementedError in the constructor, or is no parameter of it; a part of
@@ -25,7 +41,10 @@ the protocol raises it in the method. The message is the reason that a report gi
   ``ranks(engine, test, items=None, batch_size=, mode=)``, which gives a frame with the column ``rank``, a row for
   every event after its session's first, in the order of the test events of known items sorted by (session, time,
   item); and
-  ``evaluate_gpu(engine, test, items=None, cut_off=[...], batch_size=, mode=)``, which gives {N: (Recall@N, MRR@N)};
+  ``evaluate_gpu(engine, test, items=None, cut_off=[...], batch_size=, mode=)``, which gives {N: (Recall@N, MRR@N)}.
+  All are given by keyword. ``items``: ids of the items that are ranked, all of them where None; ``mode``: standard,
+  conservative, median or tiebreaking; ``batch_size``: sessions side by side, of no influence on the outcome;
+  ``session_key``, ``item_key``, ``time_key``: given only where the columns have other names than the usual ones;
 * ``computed_on``: words for the device and the program that compute.
 """
 
@@ -74,14 +93,17 @@ class Engine(Protocol):
     def batches(self) -> Iterator[Batch]:
         """The batches of the next epoch over the prepared data, samples drawn from the engine's random stream."""
 
-    def get_weights(self) -> dict[str, np.ndarray]: ...
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Copies of all weights by name, in the engine's dtype."""
 
     def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """Set the named weights, leave the others. An unknown name or another shape is an error."""
 
-    def get_optimizer_state(self) -> dict[str, np.ndarray]: ...
+    def get_optimizer_state(self) -> dict[str, np.ndarray]:
+        """Copies, by ``SLOT/WEIGHT``; empty for plain SGD without momentum."""
 
-    def set_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None: ...
+    def set_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """As :meth:`set_weights`."""
 
     def get_hidden(self) -> list[np.ndarray]:
         """The training hidden state, one (M, L_k) array a layer."""
@@ -111,7 +133,8 @@ class Engine(Protocol):
         No dropout, and nothing of the engine's own state changes.
         """
 
-    def save(self, path) -> None: ...
+    def save(self, path) -> None:
+        """Write the engine to a file; the harness names it ``model.safetensors``, whatever the format."""
 
     @classmethod
     def load(cls, path) -> "Engine": ...

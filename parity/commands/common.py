@@ -1,12 +1,15 @@
 """Options that several commands share."""
 
 import argparse
+import logging
 from collections import Counter
 from typing import Iterable
 
 from gru4rec import engines
 from parity.measure import Checks, Verdict
 from parity.workers import default_jobs
+
+log = logging.getLogger(__name__)
 
 
 def add_engines(parser: argparse.ArgumentParser, default: str) -> None:
@@ -49,5 +52,11 @@ def check_two(names: list[str]) -> None:
 
 
 def exit_status(runs: Iterable[Checks]) -> int:
-    """0: everything that applies held. 1: something failed. 3: nothing failed, but something was not covered."""
+    """0: everything that applies held. 1: something failed. 3: nothing failed, but something was not covered.
+
+    What an engine raised is logged with its traceback, which ``--debug`` shows.
+    """
+    runs = list(runs)
+    for raised in dict.fromkeys(check.traceback for checks in runs for check in checks.values() if check.traceback):
+        log.debug("an engine raised:\n%s", raised)
     return {Verdict.FAILED: 1, Verdict.NOT_COVERED: 3}.get(Verdict.of(checks.verdict for checks in runs), 0)
