@@ -53,6 +53,7 @@ setup(
         "matplotlib>=3.10,<4",
         "rich>=14,<16",
         "jinja2>=3.1,<4",
+        "markupsafe>=2",
         # Older ones cannot resolve the references within a schema of draft 2020-12 by their registry.
         "jsonschema>=4.18,<5",
         # Without it a report cannot say which BLAS kernel ran, nor on how many threads.
