@@ -37,6 +37,7 @@ def losses(path):
 
 def change(name):
     """Of a training file, some bytes that leave items and their supports as they are."""
+
     def changed(lines):
         header, first, second, *rest = lines
         if name == "order":

@@ -20,7 +20,6 @@ from gru4rec.dwelltime.augment import augment, write_repeated
 from gru4rec.dwelltime.chunks import session_chunks
 from gru4rec.dwelltime.tally import Statistics, Tally
 from gru4rec.frames import Columns
-from original.sessions import Sessions
 
 MS = 1_396_000_000_000  # a time in milliseconds
 HEADER = "SessionId\tItemId\tTime\n"
@@ -150,7 +149,7 @@ def test_both_sorts_keep_repeats_beside_their_event(tmp_path, seed):
     assert (augmented["ItemId"].unique() == items).all()  # so that both models number their items alike
 
     itemidmap = pd.Series(np.arange(len(items)), index=items)
-    plain, augmented = (Sessions(data, itemidmap, *Columns()) for data in (plain, augmented))
+    plain, augmented = (events.read(data, events.Columns(*Columns()), itemidmap) for data in (plain, augmented))
     for s in range(len(plain)):
         walk, longer = (part.items[part.offsets[s] : part.offsets[s + 1]] for part in (plain, augmented))
         assert collapsed(longer) == collapsed(walk)

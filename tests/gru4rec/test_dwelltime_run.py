@@ -89,9 +89,7 @@ def fakes(fake_engines, monkeypatch):
     fakes = types.ModuleType("fakes_with_items")
     fakes.GRU4Rec = FakeWithItems
     monkeypatch.setitem(sys.modules, "fakes_with_items", fakes)
-    monkeypatch.setattr(
-        engines, "_SHIPPED", dict.fromkeys(("original", "keras"), ("fakes_with_items:GRU4Rec", {}))
-    )
+    monkeypatch.setattr(engines, "_SHIPPED", dict.fromkeys(("original", "keras"), ("fakes_with_items:GRU4Rec", {})))
     monkeypatch.setattr(FakeWithItems, "trained", [])
     monkeypatch.setattr(report, "write_figure", lambda comparison, path: None)  # it takes longer than all the rest
 

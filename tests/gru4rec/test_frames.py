@@ -247,8 +247,10 @@ def test_columns_of_any_name(tmp_path):
 
 @pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt16, pl.Int64, pl.UInt64, pl.String, pl.Categorical])
 def test_types_of_ids_in_parquet(tmp_path, dtype):
-    ids = pl.Series([5, 7, 5]).cast(pl.String).cast(dtype) if dtype in (pl.String, pl.Categorical) else pl.Series(
-        [5, 7, 5], dtype=dtype
+    ids = (
+        pl.Series([5, 7, 5]).cast(pl.String).cast(dtype)
+        if dtype in (pl.String, pl.Categorical)
+        else pl.Series([5, 7, 5], dtype=dtype)
     )
     path = written(tmp_path, "a.parquet", {"SessionId": [1, 1, 1], "ItemId": ids, "Time": [1, 2, 3]})
     frame = frames.read(path).frame

@@ -50,6 +50,7 @@ def test_both_engines_accept_every_shipped_file(name, engine):
 def test_the_command_line_wins_over_the_file(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text('learning_rate = 0.3\nlayers = [50, 20]\nloss = "top1"\n')
+
     def given(param_file, params):
         return arguments.params(Namespace(param_file=param_file, params=params))
 

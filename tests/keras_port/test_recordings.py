@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from gru4rec.engines import named
 from keras_port import GRU4Rec
 from parity import golden
-from parity.engines import named
+from parity.recordings.reading import find, read
 
-PATHS = golden.find([])
+PATHS = find([])
 TENSOR = {"float64": 1e-10, "float32": 1e-4}
 # one of each loss, optimizer, embedding and dropout; the others compile their further programs in the slow run
 VARIED = {
@@ -42,7 +43,7 @@ def relative_error(found, wanted):
 @varied_recordings
 def test_replay(path):
     """Weights, batches, samples, masks, costs, gradients, updates, scores and metrics, step by step."""
-    checks = golden.replay(golden.Recording(path), named("keras"))
+    checks = golden.replay(read(path), named("keras"))
     assert not [f"{check.name}: {check.worst or check.broken}" for check in checks.failed]
     assert checks["update"].worst is not None and checks["metrics"].worst is not None
 
@@ -50,25 +51,26 @@ def test_replay(path):
 @varied_recordings
 def test_fit_many_steps_a_call(path):
     """fit pads lanes that have run out instead of removing them, and runs several steps a call: the same training."""
-    recording = golden.Recording(path)
-    gru = GRU4Rec(**recording.params, dtype=recording.dtype, steps_per_call=7)
-    history = gru.fit(recording.train, recording.spec["sample_store"])
-    for tensor, wanted in recording.named("final/").items():
+    recording = read(path)
+    spec = recording.spec
+    gru = GRU4Rec(**spec.params, dtype=spec.dtype, steps_per_call=7)
+    history = gru.fit(recording.train, spec.sample_store)
+    for tensor, wanted in recording.final.items():
         error = relative_error(gru.get_weights()[tensor], wanted)
-        assert error < TENSOR[recording.dtype], f"{tensor}: relative error {error:.1e}"
-    np.testing.assert_allclose(history.history["loss"], recording.arrays["epoch_loss"], atol=2e-6)
+        assert error < TENSOR[spec.dtype], f"{tensor}: relative error {error:.1e}"
+    np.testing.assert_allclose(history.history["loss"], recording.epoch_loss, atol=2e-6)
     assert not gru.error_during_train
 
 
 @each_recording
 def test_predictions(path):
     """Successive predictions of recorded weights, in lanes whose sessions change."""
-    recording = golden.Recording(path)
-    gru = GRU4Rec(**recording.params, dtype=recording.dtype)
+    recording = read(path)
+    spec = recording.spec
+    gru = GRU4Rec(**spec.params, dtype=spec.dtype)
     gru.prepare(recording.train, 0)
-    gru.set_weights(recording.named("final/"))
-    for j in range(4):
-        sessions, items = (recording.arrays[f"predict{j}/{part}"] for part in ("session_ids", "input_item_ids"))
-        frame = gru.predict_next_batch(sessions, items, batch=2)
-        assert list(frame.index) == list(recording.arrays["itemidmap"])
-        assert relative_error(frame.to_numpy(), recording.arrays[f"predict{j}/scores"]) < TENSOR[recording.dtype]
+    gru.set_weights(recording.final)
+    for each in recording.predictions:
+        frame = gru.predict_next_batch(each.session_ids, each.input_item_ids, batch=2)
+        assert list(frame.index) == list(recording.itemidmap)
+        assert relative_error(frame.to_numpy(), each.scores) < TENSOR[spec.dtype]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-FOLDER = Path(__file__).parents[1] / "golden"
+FOLDER = Path(__file__).parents[2] / "parity" / "recordings"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
 
 
