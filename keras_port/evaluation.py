@@ -110,7 +110,7 @@ def ranks(
             "session": np.repeat(events.session_ids, lengths)[predicted],
             "item": events.item_ids[events.items[predicted]],
             "position": predicted - np.repeat(events.offsets[:-1], lengths)[predicted],
-            "rank": rank,
+            "rank": rank.astype(np.float64),
         }
     )
 

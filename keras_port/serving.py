@@ -45,6 +45,8 @@ def recommend(
     """
     require_finite(model, "recommend")
     k = _checked_k(k, model.n_items)
+    if not np.iterable(session_items):
+        raise TypeError(f"session_items={session_items!r}: item ids, or several lists of them, are accepted")
     session_items = list(session_items)
     lists = [isinstance(part, Iterable) and not isinstance(part, str) for part in session_items]
     many = bool(lists) and all(lists)

@@ -357,6 +357,7 @@ class Settings:
                 f"adadelta has no learning rate: learning_rate={self.learning_rate} is taken as 1.0",
                 stacklevel=stacklevel + 1,
             )
+            object.__setattr__(self, "learning_rate", 1.0)
         meant = {"cross-entropy": "softmax", "xe_logit": "softmax_logit"}.get(self.loss, self.final_act)
         if self.final_act != meant:
             warnings.warn(
