@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from original.events import Columns, Table, check_same_kind, factorize, item_indices, read_table
+from original.events import Columns, Table, check_same_kind, factorize, in_type_of, item_indices, read_table
 from original.prediction import given_ids, require_finite
 from original.settings import is_whole, refusal
 
@@ -85,7 +85,9 @@ class _TestEvents(NamedTuple):
 def _test_events(test_data: Any, columns: Columns, known: pd.Series, item_order: bool = True) -> _TestEvents:
     """Read a test frame; ``known`` is the item map. Raises ValueError where nothing can be predicted."""
     table = read_table(test_data, columns, "test_data")
-    check_same_kind(table.item, known.index, f"test_data: column {columns.item!r}")
+    label = f"test_data: column {columns.item!r}"
+    check_same_kind(table.item, known.index, label)
+    table = table._replace(item=in_type_of(known.index, table.item, label))
     kept = np.flatnonzero(table.item.isin(known.index))
     table = Table(table.session[kept], table.item[kept], table.time[kept])
     codes, _ = factorize(table.session, "test_data", columns.session)

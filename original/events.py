@@ -139,7 +139,9 @@ def read(
     if itemidmap is None:
         ids = table.item.unique()
     else:
-        check_same_kind(table.item, itemidmap.index, f"{what}: column {columns.item!r}")
+        label = f"{what}: column {columns.item!r}"
+        check_same_kind(table.item, itemidmap.index, label)
+        table = table._replace(item=in_type_of(itemidmap.index, table.item, label))
         ids = itemidmap.index
         if grow:
             ids = ids.append(table.item.unique().difference(ids, sort=False))
@@ -204,6 +206,23 @@ def check_same_kind(ids: pd.Index, known: pd.Index, what: str) -> None:
     given, wanted = (_kind(index) for index in (ids, known))
     if len(ids) and given != wanted:
         raise ValueError(f"{what} holds {given}, but the model's items are {wanted}")
+
+
+def in_type_of(known: pd.Index, ids: pd.Index, what: str) -> pd.Index:
+    """``ids`` in the type of ``known``: pandas compares numbers of two types as floats, which merges large ids.
+
+    Raises:
+        ValueError: an id that this type does not hold exactly.
+    """
+    if ids.dtype == known.dtype or ids.dtype.kind not in "iuf" or known.dtype.kind not in "iuf":
+        return ids
+    values = ids.to_numpy()
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = values.astype(known.dtype)
+    lost = [value for value, other in zip(values.tolist(), cast.tolist()) if value != other]
+    if lost:
+        raise ValueError(f"{what} holds {lost[0]!r}, which {known.dtype}, the type of the model's items, does not hold")
+    return pd.Index(cast, name=ids.name)
 
 
 def _kind(ids: pd.Index) -> str:
