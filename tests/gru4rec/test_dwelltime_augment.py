@@ -149,7 +149,7 @@ def test_both_sorts_keep_repeats_beside_their_event(tmp_path, seed):
     assert (augmented["ItemId"].unique() == items).all()  # so that both models number their items alike
 
     itemidmap = pd.Series(np.arange(len(items)), index=items)
-    plain, augmented = (events.read(data, events.Columns(*Columns()), itemidmap) for data in (plain, augmented))
+    plain, augmented = (read_events(data, EngineColumns(*Columns()), itemidmap) for data in (plain, augmented))
     for s in range(len(plain)):
         walk, longer = (part.items[part.offsets[s] : part.offsets[s + 1]] for part in (plain, augmented))
         assert collapsed(longer) == collapsed(walk)
