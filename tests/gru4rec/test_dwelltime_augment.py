@@ -20,6 +20,8 @@ from gru4rec.dwelltime.augment import augment, write_repeated
 from gru4rec.dwelltime.chunks import session_chunks
 from gru4rec.dwelltime.tally import Statistics, Tally
 from gru4rec.frames import Columns
+from original.events import Columns as EngineColumns
+from original.events import read as read_events
 
 MS = 1_396_000_000_000  # a time in milliseconds
 HEADER = "SessionId\tItemId\tTime\n"
