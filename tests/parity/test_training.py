@@ -170,7 +170,8 @@ def test_an_engine_that_trains_on_is_named(dataset, trained, monkeypatch):
         draw(engines.named(ENGINE), PARAMS, dataset, 7, None)
 
 
-def test_an_engine_without_fit_is_not_covered(dataset):
+def test_an_engine_without_fit_is_not_covered(dataset, monkeypatch):
+    monkeypatch.delattr(GRU4Rec, "fit")
     with pytest.raises(NotImplementedError, match="no fit"):
         draw(engines.named(ENGINE), PARAMS, dataset, 7, None)
 
