@@ -42,7 +42,8 @@ class Scenario:
 
     def plain(self) -> Engine:
         """The harness's own NumPy program in this setting, ready for its first step."""
-        engine = Plain(dtype=self.dtype, seed=self.seed, dropout_seed=self.dropout_seed, **self.params)
+        rounds = self.dtype == "float32"  # only the scales are measured in it
+        engine = Plain(self.dtype, self.seed, self.dropout_seed, rounds, **self.params)
         engine.prepare(self.dataset.train, self.store)
         return engine
 

@@ -14,15 +14,20 @@ KEYS = {"session_key": "SessionId", "item_key": "ItemId", "time_key": "Time"}
 
 
 class Plain:
-    """GRU4Rec in NumPy; the published options by name, ``dtype`` any NumPy float."""
+    """GRU4Rec in NumPy; the published options by name, ``dtype`` any NumPy float.
+
+    rounds: as :mod:`parity.plain.losses` says; only for measuring scales.
+    """
 
     computed_on = "NumPy on the CPU"
 
-    def __init__(self, dtype: str = "float32", seed: int = 42, dropout_seed: int = 12345, **params: Any):
+    def __init__(
+        self, dtype: str = "float32", seed: int = 42, dropout_seed: int = 12345, rounds: bool = False, **params: Any
+    ):
         for name in ("dwell_time", "dwell_weight"):
             if params.get(name):
                 raise NotImplementedError(f"the harness's own program has no {name}")
-        self.params, self.dtype, self.seed = params, dtype, seed
+        self.params, self.dtype, self.seed, self.rounds = params, dtype, seed, rounds
         self.layers, self.B = list(params.get("layers", [100])), params.get("batch_size", 32)
         self.n_sample, self.table = params.get("n_sample", 2048), input_table(params)
         self.act, self.rates = activation(params.get("hidden_act", "tanh")), Rates.of(params, dtype)
@@ -142,7 +147,7 @@ class Plain:
         W, M = self.weights, len(X)
         after, gates = self._forward(X, self.hidden, drop)
         o = after[-1] @ W["Wy"][Y].T + W["By"][Y].T - self._log_q(Y, M)
-        loss, d = loss_of(o, self.params)
+        loss, d = loss_of(o, self.params, self.rounds)
         d = d / self._is(self.B)
         g = {"Wy": d.T @ after[-1], "By": d.sum(axis=0)[:, None]}
         dh = d @ W["Wy"][Y]

@@ -2,6 +2,10 @@
 
 ``yhat`` (M, N): column i is the target of lane i. A loss gives (M,) values and their gradient (M, N) with respect to
 ``yhat``; ``loss_of`` takes scores before final_act.
+
+A softmax subtracts its row's maximum first. The published program differentiates that maximum too: what flows through it
+is a sum that cancels to nothing but its rounding, and lands on every largest score. With ``rounds`` one unit of that sum's
+absolute terms is put there, so that a scale that is measured on this program knows of it.
 """
 
 from typing import Any, Callable, Mapping
@@ -14,16 +18,17 @@ from parity.plain.network import Array, activation
 TINY = 1e-24
 
 
-def loss_of(o: Array, params: Mapping[str, Any]) -> tuple[Array, Array]:
+def loss_of(o: Array, params: Mapping[str, Any], rounds: bool = False) -> tuple[Array, Array]:
     """Each lane's loss, (M,), and its gradient with respect to the scores o (M, N) before final_act."""
+    params = {**params, "rounds": rounds}
     name = str(params.get("final_act", "linear"))
     p = _softmax(o) if name.startswith("softmax") else None
     yhat = p if name == "softmax" else _minus_log(o) if name == "softmax_logit" else activation(name).of(o)
     loss, d = LOSSES[params.get("loss", "bpr-max")](yhat, params)
     if name == "softmax":
-        return loss, p * (d - (p * d).sum(axis=1, keepdims=True))
+        return loss, _rounded(p * (d - (p * d).sum(axis=1, keepdims=True)), o, p * d, rounds)
     if name == "softmax_logit":
-        return loss, p * d.sum(axis=1, keepdims=True) - d
+        return loss, _rounded(p * d.sum(axis=1, keepdims=True) - d, o, d, rounds)
     return loss, d * activation(name).slope(o)
 
 
@@ -31,6 +36,14 @@ def predicted(o: Array, params: Mapping[str, Any]) -> Array:
     """Scores of prediction: both softmaxes as probabilities."""
     name = str(params.get("final_act", "linear"))
     return _softmax(o) if name.startswith("softmax") else activation(name).of(o)
+
+
+def _rounded(d: Array, o: Array, terms: Array, rounds: bool) -> Array:
+    """The gradient ``d`` through a softmax of ``o``, with what rounding leaves on the maximum: a unit of the terms."""
+    if not rounds:
+        return d
+    left = np.finfo(d.dtype).eps * np.abs(terms).sum(axis=1, keepdims=True)
+    return d + np.where(o == o.max(axis=1, keepdims=True), left, 0).astype(d.dtype)
 
 
 def _softmax(o: Array) -> Array:
@@ -86,17 +99,17 @@ def _negatives_weights(yhat: Array, mask: Array) -> Array:
     return e / e.sum(axis=1, keepdims=True)
 
 
-def _weighted(w: Array, f: Array) -> tuple[Array, Array]:
+def _weighted(w: Array, f: Array, params: Mapping[str, Any]) -> tuple[Array, Array]:
     """sum_j w_j f_j, (M, 1), and its gradient through the softmax w, f held."""
     mean = (w * f).sum(axis=1, keepdims=True)
-    return mean, w * (f - mean)
+    return mean, _rounded(w * (f - mean), w, w * f, params.get("rounds", False))
 
 
 def top1_max(yhat: Array, params: Mapping[str, Any]) -> tuple[Array, Array]:
     """sum_j w_j (sigmoid(yhat_j - t) + sigmoid(yhat_j^2)), w the negatives' softmax."""
     mask, t = _targets(yhat)
     w, a, b = _negatives_weights(yhat, mask), sigmoid(yhat - t), sigmoid(yhat * yhat)
-    loss, d = _weighted(w, a + b)
+    loss, d = _weighted(w, a + b, params)
     da = w * a * (1 - a)
     return loss[:, 0], d + da + 2 * w * yhat * b * (1 - b) - mask * da.sum(axis=1, keepdims=True)
 
@@ -105,8 +118,8 @@ def bpr_max(yhat: Array, params: Mapping[str, Any]) -> tuple[Array, Array]:
     """-log(sum_j w_j sigmoid(t - yhat_j) + 1e-24) + bpreg * sum_j w_j yhat_j^2, w the negatives' softmax."""
     mask, t = _targets(yhat)
     w, a, bpreg = _negatives_weights(yhat, mask), sigmoid(t - yhat), params.get("bpreg", 1.0)
-    mean, d_mean = _weighted(w, a)
-    squares, d_squares = _weighted(w, yhat * yhat)
+    mean, d_mean = _weighted(w, a, params)
+    squares, d_squares = _weighted(w, yhat * yhat, params)
     da = w * a * (1 - a)
     d_likelihood = d_mean - da + mask * da.sum(axis=1, keepdims=True)
     d = bpreg * (d_squares + 2 * w * yhat) - d_likelihood / (mean + TINY)
