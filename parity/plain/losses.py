@@ -3,9 +3,9 @@
 ``yhat`` (M, N): column i is the target of lane i. A loss gives (M,) values and their gradient (M, N) with respect to
 ``yhat``; ``loss_of`` takes scores before final_act.
 
-A softmax subtracts its row's maximum first. The published program differentiates that maximum too: what flows through it
-is a sum that cancels to nothing but its rounding, and lands on every largest score. With ``rounds`` one unit of that sum's
-absolute terms is put there, so that a scale that is measured on this program knows of it.
+A softmax subtracts its row's maximum first. The published program differentiates that maximum too: what flows through
+it is a sum that cancels to nothing but its rounding, and lands on every largest score. With ``rounds`` one unit of that
+sum's absolute terms is put there, so that a scale that is measured on this program knows of it.
 """
 
 from typing import Any, Callable, Mapping
