@@ -107,9 +107,10 @@ class Pair:
     def made(self, spec: EngineSpec) -> bool:
         return (spec.name, "") in self._engines
 
-    def plain(self) -> tuple[Engine, Engine]:
-        """The harness's own program in float64 and in float32, on which scales are measured."""
-        return tuple(replace(self.scenario, dtype=dtype).plain() for dtype in ("float64", "float32"))
+    def plain(self, rounds: bool = False) -> tuple[Engine, Engine]:
+        """The harness's own program in float64 and in float32, on which scales are measured. rounds: of the latter."""
+        exact, coarse = (replace(self.scenario, dtype=dtype) for dtype in ("float64", "float32"))
+        return exact.plain(), coarse.plain(rounds)
 
     def records(self, steps: int | None, scores: bool) -> Iterator[Record]:
         """The reference's own training in float64, from the weights that its engine of the scenario's type has."""
@@ -134,7 +135,7 @@ def forced_checks(checks: Checks, pair: Pair, steps: int | None = None) -> None:
     s, own = pair.scenario, [pair.reference.name] if pair.scenario.dtype == "float64" else []
     forced_along = {spec.name: pair.engine(spec) for spec in (pair.candidate, pair.reference)}
     for _ in checked_steps(
-        checks, pair.records(steps, True), forced_along, forced(s.dtype), Conditioning(*pair.plain()).of, own
+        checks, pair.records(steps, True), forced_along, forced(s.dtype), Conditioning(*pair.plain(rounds=True)).of, own
     ):
         pass
 

@@ -78,7 +78,7 @@ def reach(recording: Recording) -> list[Reach]:
 
 def _plain(recording: Recording, dtype: str) -> Plain:
     s = recording.spec
-    engine = Plain(dtype, s.seed, s.dropout_seed, dtype == "float32", **s.params)
+    engine = Plain(dtype, s.seed, s.dropout_seed, **s.params)
     engine.prepare(recording.train, s.sample_store)
     engine.set_weights(recording.init)
     return engine

@@ -5,8 +5,8 @@ The scale of a tensor T is the larger of
 * median_k ||T(x_k) - T(x)|| / eta, where x_k are the step's inputs (weights, optimizer state, hidden state), each
   entry times 1 + eta or 1 - eta at random, eta = 2^-24: the root of the sum of squares of dT/dx_i * x_i, the terms
   before they cancel. The median keeps out a draw that crosses a kink (relu, a cap).
-* ||T_32(x) - T(x)|| / 2^-24, T_32 the same step in float32: moved inputs do not show the rounding inside, as of 1 - z
-  where a gate z is all but 1.
+* max ||T_32(x') - T(x')|| / 2^-24 over x' = x and the x_k, T_32 the same step in float32: moved inputs do not show the
+  rounding inside, as of 1 - z where a gate z is all but 1, and one step may round luckily.
 * ||T||.
 
 A tensor that is a small difference of large terms gets a large scale, as it should: no program computes it better. All
@@ -60,7 +60,7 @@ def measured(
     base: np.ndarray | float,
     others: Iterable[np.ndarray | float],
     eta: float,
-    coarse: np.ndarray | float,
+    coarse: Iterable[tuple[np.ndarray | float, np.ndarray | float]],
     stored: np.ndarray | float = 0.0,
     largest: float = math.inf,
 ) -> Scale:
@@ -68,7 +68,7 @@ def measured(
 
     Args:
         base: the tensor. others: the same from inputs that were moved by ``eta``.
-        coarse: the same computed in float32.
+        coarse: pairs of the same computed in float32, and in float64 from the same inputs.
         stored: where the tensor is a change, the value that it was added to: its own rounding counts two units.
         largest: norm of the largest tensor of its kind, for the cap.
     """
@@ -76,13 +76,15 @@ def measured(
     differences = [np.asarray(other, np.float64) - base for other in others]
     rounding, cap = 2.0 / ULPS, CAP * max(largest, norm(base))
     with np.errstate(invalid="ignore", over="ignore"):
-        rough = (np.asarray(coarse, np.float64) - base) / ETA
+        rough = [(np.asarray(low, np.float64) - np.asarray(high, np.float64)) / ETA for low, high in coarse]
         whole = _capped(np.median([norm(difference) for difference in differences]) / eta, cap)
-        whole = max(norm(base), float(whole), float(_capped(norm(rough), cap))) + rounding * norm(stored)
+        whole = max(norm(base), float(whole), *(float(_capped(norm(each), cap)) for each in rough)) + rounding * norm(
+            stored
+        )
         if base.ndim != 2:
             return Scale(whole)
         rows = _capped(np.median([row_norms(difference) for difference in differences], axis=0) / eta, cap)
-        rows = np.maximum(rows, _capped(row_norms(rough), cap))
+        rows = np.max([rows, *(_capped(row_norms(each), cap) for each in rough)], axis=0)
     return Scale(whole, np.maximum(row_norms(base), rows) + rounding * (row_norms(stored) if stored.ndim == 2 else 0.0))
 
 
@@ -101,10 +103,12 @@ class Conditioning:
     def of(self, record: Record) -> Scales:
         """The scales of one recorded step."""
         moves = [again(self.shadow, record, moved(record.before, ETA, self.random)) for _ in range(self.draws)]
-        rough = again(self.coarse, record, record.before)
+        exact = [record, *moves]
+        rough = [(again(self.coarse, record, each.before), each) for each in exact]
 
         def scale(part: Callable[[Record], Any], stored: np.ndarray | float = 0.0, largest: float = math.inf) -> Scale:
-            return measured(part(record), [part(m) for m in moves], ETA, part(rough), stored, largest)
+            pairs = [(part(low), part(high)) for low, high in rough]
+            return measured(part(record), [part(m) for m in moves], ETA, pairs, stored, largest)
 
         def scales(part: Callable[[Record], Mapping], stored: Mapping[str, np.ndarray] | None = None):
             base = part(record)

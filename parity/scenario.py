@@ -40,9 +40,8 @@ class Scenario:
         engine.prepare(self.dataset.train, self.store)
         return engine
 
-    def plain(self) -> Engine:
-        """The harness's own NumPy program in this setting, ready for its first step."""
-        rounds = self.dtype == "float32"  # only the scales are measured in it
+    def plain(self, rounds: bool = False) -> Engine:
+        """The harness's own NumPy program in this setting, ready for its first step. rounds: as there."""
         engine = Plain(self.dtype, self.seed, self.dropout_seed, rounds, **self.params)
         engine.prepare(self.dataset.train, self.store)
         return engine

@@ -72,13 +72,13 @@ class Reference:
 
         return self._once("records", make)
 
-    def plain(self):
-        """The harness's own program in float64 and in float32, on which scales are measured."""
-        return self.exact.plain(), scenario(self.scenario.name, "float32").plain()
+    def plain(self, rounds: bool = False):
+        """The harness's own program in float64 and in float32, on which scales are measured. rounds: of the latter."""
+        return self.exact.plain(), scenario(self.scenario.name, "float32").plain(rounds)
 
     def scales(self):
         def make():
-            conditioning = Conditioning(*self.plain())
+            conditioning = Conditioning(*self.plain(rounds=True))
             return {record.number: conditioning.of(record) for record in self.records()}
 
         return self._once("scales", make)

@@ -42,7 +42,8 @@ class Spread:
 
     def scale(self, record: Record, part: Callable[[Record], Any]) -> Scale:
         """The scale of one figure of the step that :meth:`after` was last called with."""
-        return measured(part(record), [part(m) for m in self.moves if m], self.eta, part(self.rough))
+        pairs = [(part(self.rough), part(record))]
+        return measured(part(record), [part(m) for m in self.moves if m], self.eta, pairs)
 
     def scales(self, record: Record, part: Callable[[Record], Mapping]) -> dict[str, Scale]:
         """The scales of several figures of that step, by name."""

@@ -28,9 +28,9 @@ class Recorded(selftest.Reference):
         super().__init__(spec, next(iter(faults.SETTINGS)))
         self.scenario = self.exact = scenario
 
-    def plain(self) -> tuple[Engine, Engine]:
+    def plain(self, rounds: bool = False) -> tuple[Engine, Engine]:
         """The harness's own program in float64 and in float32."""
-        return self.exact.plain(), replace(self.scenario, dtype="float32").plain()
+        return self.exact.plain(), replace(self.scenario, dtype="float32").plain(rounds)
 
     def run(self) -> "Recorded":
         """Compute everything that is computed when it is first needed."""

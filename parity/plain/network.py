@@ -76,15 +76,22 @@ def gru(x: Array | None, v: Array, H: Array, W: Weights, k: int, act: Activation
     return (1 - z) * H + z * c, Gates(x, H, r, z, candidate, c)
 
 
-def gru_gradients(dh: Array, gates: Gates, W: Weights, k: int, act: Activation) -> tuple[Array, dict[str, Array]]:
-    """From dh (M, L), the gradient of the new state: that of the input part v (M, 3*L), and those of the weights.
+def gru_gradients(
+    dh: Array, gates: Gates, W: Weights, k: int, act: Activation, left: float = 0.0
+) -> tuple[Array, dict[str, Array]]:
+    """The gradients of a layer. No gradient flows back through H: training is by single steps.
 
-    No gradient flows back through H: training is by single steps.
+    Args:
+        dh: (M, L), the gradient of the new state. gates: what the layer computed. W: the weights. k: the layer.
+        act: hidden_act. left: added to the slopes; what rounding may leave of one that a saturated gate makes nearly 0.
+
+    Returns:
+        The gradient of the input part v (M, 3*L), and those of the weights by name.
     """
     x, H, r, z, candidate, c = gates
-    dc = dh * z * act.slope(candidate)
-    dr = (dc @ W[f"Wh{k}"].T) * H * r * (1 - r)
-    dz = dh * (c - H) * z * (1 - z)
+    dc = dh * z * (act.slope(candidate) + left)
+    dr = (dc @ W[f"Wh{k}"].T) * H * (r * (1 - r) + left * r)
+    dz = dh * (c - H) * (z * (1 - z) + left * z)
     dv = np.hstack([dc, dr, dz])
     found = {f"Wh{k}": (H * r).T @ dc, f"Wrz{k}": H.T @ np.hstack([dr, dz]), f"Bh{k}": dv.sum(axis=0)}
     return dv, found if x is None else found | {f"Wx{k}": x.T @ dv}
