@@ -151,7 +151,7 @@ def _free(checks: Checks, result: Result, pair: Pair) -> None:
         s.params,
         s.params.get("n_epochs", 10),
         s.dtype,
-        Spread(*pair.plain(), s.dtype).after,
+        Spread(*pair.plain(rounds=True), s.dtype).after,
     )
 
 

@@ -85,7 +85,7 @@ class Reference:
 
     def spreads(self):
         def make():
-            spread = Spread(*self.plain(), self.scenario.dtype)
+            spread = Spread(*self.plain(rounds=True), self.scenario.dtype)
             return {record.number: spread.after(record) for record in self.records()}
 
         return self._once("spreads", make)
