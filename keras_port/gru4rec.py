@@ -143,8 +143,13 @@ class GRU4Rec:
 
     @property
     def error_during_train(self) -> bool:
-        """Whether a NaN cost, or a weight that is not finite, ended the last training."""
+        """Whether a NaN cost, or a weight that is not finite, ended the last training, in that step."""
         return self.trainer is not None and self.trainer.state.diverged
+
+    @property
+    def fault(self) -> str:
+        """The same in words: epoch, step, lane and weight; '' where there was none, and in a loaded model."""
+        return "" if self.trainer is None else self.trainer.state.fault
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Weights by name: Wx0, Wh0, Wrz0, Bh0, ..., Wy, By; E with a separate embedding, D with ``dwell_time``."""

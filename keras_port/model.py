@@ -62,6 +62,7 @@ class SessionModel(keras.Model):
         self.optimizer = None  # standard callbacks ask for a Keras optimizer; the updates are none of its kind
         self.item_ids: np.ndarray | None = None  # (n,) ids in index order, once they are known; saved with the model
         self.training: Training | None = None  # once it is trained; saved with the model
+        self.known_finite = False  # that all weights are, since they were last written
 
     @property
     def named_weights(self) -> dict[str, keras.Variable]:
@@ -157,6 +158,7 @@ class SessionModel(keras.Model):
 
     def load_own_variables(self, store: Any) -> None:
         """Take the state of the training from a Keras file."""
+        self.known_finite = False
         if self.training is None:
             self.training = checkpoint.Loaded()
         self.training.from_arrays(checkpoint.from_keras_store(store))

@@ -43,7 +43,7 @@ def recommend(
         RuntimeError: the weights are not finite.
         ValueError: a session without any known item, times that do not fit, or a ``k`` outside 1..n.
     """
-    require_finite(model, "recommend")
+    require_finite(model, "recommend", again=False)
     k = _checked_k(k, model.n_items)
     if not np.iterable(session_items):
         raise TypeError(f"session_items={session_items!r}: item ids, or several lists of them, are accepted")

@@ -76,24 +76,45 @@ def with_log_q(settings: Settings, state: State, batch: Batch) -> Batch:
 
 
 def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, Any]:
-    """``chunk['steps']`` training steps, fewer when a cost is NaN. Results: each step's cost (K,)."""
+    """``chunk['steps']`` training steps, or the first of them, up to one that is not :func:`known_finite`.
+
+    Results: each step's cost (K,); how many steps were done; whether all of them were known to be finite.
+    """
     batches = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name != "steps"}
     batches = with_log_q(model.settings, state, batches)
     steps = ops.cast(chunk["steps"], "int32")
     places = ops.arange(batches["X"].shape[0], dtype="int32")
 
-    def goes_on(i, failed, state, costs):
-        return ops.logical_and(i < steps, ops.logical_not(failed))
+    def goes_on(i, finite, state, costs):
+        return ops.logical_and(i < steps, finite)
 
-    def body(i, failed, state, costs):
+    def body(i, finite, state, costs):
         batch = {name: ops.take(values, i, axis=0) for name, values in batches.items()}
         changed, cost, _ = training_step(model, state, batch)
-        return i + 1, ops.isnan(cost), {**state, **changed}, ops.where(places == i, cost, costs)
+        finite = known_finite(model, changed, cost, batch)
+        return i + 1, finite, {**state, **changed}, ops.where(places == i, cost, costs)
 
     costs = ops.zeros((batches["X"].shape[0],), dtype=model.settings.dtype)
-    start = (ops.zeros((), "int32"), ops.zeros((), "bool"), state, costs)
-    _, _, state, costs = ops.while_loop(goes_on, body, start)
-    return state, costs
+    start = (ops.zeros((), "int32"), ops.ones((), "bool"), state, costs)
+    done, finite, state, costs = ops.while_loop(goes_on, body, start)
+    return state, (costs, done, finite)
+
+
+def known_finite(model: SessionModel, changed: State, cost: Any, batch: Batch) -> Any:
+    """Whether the cost and every weight that a step wrote are finite. Very large ones may be and give false.
+
+    The sum of squares of what was written is finite only if all of it is; it is cheaper than a test of each number.
+    """
+    where = occurrences_of(model, batch)
+    total = cost
+    for name in model.named_weights:
+        written = changed[name]
+        if name in where:
+            written = ops.take(written, where[name].rows, axis=0)
+        rows = ops.reshape(written, (-1, written.shape[-1]))
+        # a product with ones runs in the matrix library, where XLA would make a slow loop of the sum
+        total = total + ops.sum((rows * rows) @ ops.ones((rows.shape[1], 1), rows.dtype))
+    return ops.isfinite(total)
 
 
 def single_step(model: SessionModel, state: State, batch: Batch) -> tuple[State, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 import keras
 import numpy as np
 
-from keras_port import backend, dwell, initial_weights, programs, step
+from keras_port import backend, divergence, dwell, initial_weights, programs, step
 from keras_port.batches import Batch, DwellBatch, SessionParallel, add_last_occurrences
 from keras_port.callbacks import Progress, ProgressReport, as_list
 from keras_port.checkpoint import Checkpoint
@@ -148,9 +148,10 @@ class Trainer:
         check_items("Y", Y, self.model.n_items)
         chunk = self._chunk_of_one(X, Y, R, masks, self._dwell_inputs(M, passed, weights))
         if not gradients:
-            costs = self._run_steps({"steps": np.int32(1), **chunk})
+            costs, _ = self._run_steps({"steps": np.int32(1), **chunk})
             return Step(float(costs[0]), None)
         batch = {name: values[0] for name, values in chunk.items()}
+        self.model.known_finite = False
         # shapes of Y vary with the caller; op by op is faster than compiling each
         cost, found = programs.run(step.single_step, self.model, self.state.variables(), batch, jit=False)
         lanes, samples = batch["lanes"], np.ones(len(Y) - M, bool)
@@ -159,9 +160,12 @@ class Trainer:
         found.update({name: found[name][np.concatenate(real[place])] for name, place in self.model.read_at.items()})
         return Step(float(backend.to_numpy(cost)), found)
 
-    def _run_steps(self, chunk: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The costs of a chunk's steps, from the program of ``fit`` and ``train_step``."""
-        return backend.to_numpy(programs.run(step.run_steps, self.model, self.state.variables(), chunk))
+    def _run_steps(self, chunk: Mapping[str, np.ndarray]) -> tuple[np.ndarray, bool]:
+        """The costs of the steps that were done, and whether all is known to be finite; see :func:`.step.run_steps`."""
+        self.model.known_finite = False
+        found = programs.run(step.run_steps, self.model, self.state.variables(), chunk)
+        costs, done, finite = map(backend.to_numpy, found)
+        return costs[: int(done)], bool(finite)
 
     def _chunk_of_one(
         self, X: np.ndarray, Y: np.ndarray, R: np.ndarray, masks: Sequence[Any] | None, more: dict[str, np.ndarray]
@@ -169,7 +173,7 @@ class Trainer:
         """A step of M lanes as a chunk, padded as :class:`~keras_port.batches.SessionParallel` pads."""
         settings, M, B = self.model.settings, len(X), self.model.settings.batch_size
         if settings.logq and self.state.sampler is None:
-            raise ValueError(f"logq={settings.logq}: no data to count the items in, call prepare(data) first")
+            raise RuntimeError(f"logq={settings.logq} needs the items' support, and {NO_DATA}")
         masks = self.state.masks.draw(M) if masks is None else [np.asarray(mask, bool) for mask in masks]
         shapes = [(M, width) for _, width, _ in settings.dropout_sites]
         if [mask.shape for mask in masks] != shapes:
@@ -210,8 +214,8 @@ class Trainer:
     ) -> keras.callbacks.History:
         """Train up to ``n_epochs`` epochs in all, those done earlier included; returns Keras' ``History``.
 
-        A "batch" of the callbacks is one call of many steps, numbered by its last step. A NaN cost ends the training at
-        once, a weight that is not finite at the end of its epoch; either sets ``state.diverged``.
+        A "batch" of the callbacks is one call of many steps, numbered by its last step. The training ends in the step
+        whose cost is NaN, or that leaves a weight that is not finite; ``state.fault`` says which.
 
         Args:
             callbacks: of Keras.
@@ -223,7 +227,7 @@ class Trainer:
         model, state = self.model, self.state
         report = ProgressReport(self.batches, on_step, on_epoch_end)
         callbacks = as_list(callbacks, model, verbose, model.settings.n_epochs, [report])
-        model.stop_training = state.diverged = False
+        model.stop_training, state.diverged, state.fault = False, False, ""
         model._initial_epoch = None  # where BackupAndRestore says that it goes on; the name is Keras'
         callbacks.on_train_begin()
         logs: dict[str, float] = {}
@@ -250,6 +254,9 @@ class Trainer:
         batches.start_epoch()
         batches.keep_steps(most_steps)
         state.clear_hidden()
+        bad = first_not_finite(self.model)
+        if bad is not None:
+            return self._diverged(number, 0, f"weight {bad} is not finite before the first step")
         total, lanes_seen, done = 0.0, 0, 0
         # the next chunk is drawn while this one is computed; streams are saved between epochs only, when none is ahead
         with ThreadPoolExecutor(1) as pool:
@@ -258,24 +265,34 @@ class Trainer:
                 chunk = ahead.result()
                 if index + 1 < batches.chunks:
                     ahead = pool.submit(batches.chunk, index + 1)
-                steps = int(chunk["steps"])
                 callbacks.on_train_batch_begin(done)
-                costs = self._run_steps(chunk)[:steps].astype(np.float64)
-                if np.isnan(costs).any():
-                    failed = done + int(np.isnan(costs).argmax()) + 1
-                    return self._diverged(f"epoch {number + 1}, step {failed}: the cost is NaN")
-                M = chunk["lanes"][:steps].sum(axis=1)
-                total, lanes_seen, done = total + costs @ M, lanes_seen + M.sum(), done + steps
+                costs, fault = self._run_chunk(chunk)
+                if fault:
+                    return self._diverged(number, done + len(costs), fault)
+                M = chunk["lanes"][: len(costs)].sum(axis=1)
+                total, lanes_seen, done = total + costs @ M, lanes_seen + M.sum(), done + len(costs)
                 callbacks.on_train_batch_end(done - 1, {"loss": total / lanes_seen})
-        if first_not_finite(self.model) is not None:
-            return self._diverged(f"epoch {number + 1}, step {done}, its last")
         return {"loss": float(total / lanes_seen) if lanes_seen else 0.0}
 
-    def _diverged(self, why: str) -> dict[str, float]:
-        name = first_not_finite(self.model)
-        where = "all weights are finite" if name is None else f"the weight {name} is not finite"
-        logger.error("%s: %s, training stops", why, where)
-        self.state.diverged = True
+    def _run_chunk(self, chunk: Mapping[str, np.ndarray]) -> tuple[np.ndarray, str]:
+        """The costs of a chunk's steps, float64, up to the one after which the training cannot go on; and why not."""
+        costs: list[float] = []
+        left = int(chunk["steps"])
+        while left:
+            found, finite = self._run_steps({**chunk, "steps": np.int32(left)})
+            costs.extend(found.astype(np.float64))
+            if not finite:  # large numbers are no fault yet: the weights themselves are looked at
+                last = {name: values[len(found) - 1] for name, values in chunk.items() if name != "steps"}
+                fault = divergence.fault(self.model, self.state.get_weights(), last, costs[-1])
+                if fault:
+                    return np.array(costs), fault
+                chunk = {name: np.roll(v, -len(found), axis=0) for name, v in chunk.items() if name != "steps"}
+            left -= len(found)
+        return np.array(costs), ""
+
+    def _diverged(self, number: int, steps: int, fault: str) -> dict[str, float]:
+        self.state.diverged, self.state.fault = True, f"epoch {number + 1}, step {steps}, {fault}"
+        logger.error("%s: the training has stopped", self.state.fault)
         return {"loss": float("nan")}
 
 
