@@ -7,9 +7,10 @@ stand in its header, with a SHA-256 over everything.
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -257,7 +258,7 @@ def to_keras_store(store: Any, arrays: Mapping[str, np.ndarray]) -> None:
 
 def from_keras_store(store: Any) -> dict[str, np.ndarray]:
     """The arrays of :func:`to_keras_store`."""
-    found = {name.replace(".", "/"): np.asarray(store[name]) for name in store.keys()}
+    found = {name.replace(".", "/"): np.asarray(store[name]) for name in store}
     for name in ("epochs_done", "diverged", "sample_store", "store/used"):  # scalars, given back as vectors of one
         if name in found and found[name].size == 1:
             found[name] = found[name].reshape(())
