@@ -258,7 +258,7 @@ def to_keras_store(store: Any, arrays: Mapping[str, np.ndarray]) -> None:
 
 def from_keras_store(store: Any) -> dict[str, np.ndarray]:
     """The arrays of :func:`to_keras_store`."""
-    found = {name.replace(".", "/"): np.asarray(store[name]) for name in store}
+    found = {name.replace(".", "/"): np.asarray(store[name]) for name in store.keys()}
     for name in ("epochs_done", "diverged", "sample_store", "store/used"):  # scalars, given back as vectors of one
         if name in found and found[name].size == 1:
             found[name] = found[name].reshape(())

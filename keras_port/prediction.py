@@ -168,6 +168,6 @@ def check_items(name: str, indices: np.ndarray, n_items: int) -> np.ndarray:
         raise ValueError(f"{name} has shape {indices.shape} and type {indices.dtype}: a vector of integers is accepted")
     if not len(indices):
         raise ValueError(f"{name} is empty: one or more item indices are accepted")
-    if not (indices.min() >= 0 and indices.max() < n_items):
+    if not (0 <= indices.min() and indices.max() < n_items):
         raise ValueError(f"{name} names item index {indices.min()}..{indices.max()}: 0..{n_items - 1} are accepted")
     return indices

@@ -140,7 +140,7 @@ class Trainer:
         """
         X, Y, R = (np.asarray(part) for part in (X, Y, R))
         M, lanes = len(X), self.state.lanes
-        if not 1 <= M <= self.model.settings.batch_size or lanes != M or len(Y) < M or len(R) != M:
+        if not 1 <= M <= self.model.settings.batch_size or M != lanes or len(Y) < M or len(R) != M:
             raise ValueError(
                 f"X, Y, R have {M}, {len(Y)}, {len(R)} entries: {lanes} lanes, as many of X and R, no fewer of Y, "
                 "are accepted"

@@ -135,12 +135,12 @@ class Trainer:
     def _checked(self, X: Any, Y: Any, R: Any) -> Batch:
         X, Y, R = np.asarray(X), np.asarray(Y), np.asarray(R)
         M, N, n_items = len(X), len(Y), self.network.n_items
-        if self.lanes != M or N < M or len(R) != M:
+        if M != self.lanes or N < M or len(R) != M:
             raise ValueError(
                 f"X, Y, R have {M}, {N}, {len(R)} entries: {self.lanes} lanes, as many of X and R, no fewer of Y, "
                 "are accepted"
             )
-        if M + self.settings.n_sample != N:
+        if N != M + self.settings.n_sample:
             raise ValueError(f"Y has {N} entries: {M + self.settings.n_sample}, lanes + n_sample, are accepted")
         return Batch(check_indices("X", X, n_items), check_indices("Y", Y, n_items), R, np.arange(M))
 

@@ -168,7 +168,7 @@ def edited(path, change, monkeypatch):
     monkeypatch.setattr("original.checkpoint._checksum", lambda tensors, header: header.get("sha256", "0"))
     with safe_open(path, "np") as file:
         header = json.loads(file.metadata()["gru4rec"])
-        tensors = {name: file.get_tensor(name) for name in file}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
     change(tensors, header)
     save_file(tensors, path, {"gru4rec": json.dumps(header)})
     return path
