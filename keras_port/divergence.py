@@ -1,6 +1,6 @@
 """Where a training stopped being one of finite numbers: step, lane and tensor, in words."""
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 

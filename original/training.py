@@ -88,7 +88,7 @@ class Trainer:
     # Steps.
 
     def compiled_step(self) -> Any:
-        """The compiled step that :meth:`epoch` and :meth:`step` run: ``(inputs of each step) -> (cost, reach)`` each."""
+        """The compiled step of :meth:`epoch` and :meth:`step`: the inputs of each step -> (cost, reach) of each."""
         if self._compiled is None:
             graph = self._graph()
             self._compiled = self.network.backend.loop(graph.inputs, [graph.cost, graph.reach], graph.updates)

@@ -8,7 +8,7 @@ from original.graphs.library import Apply, Op, Variable, tensor
 
 
 class SumOfSquares(Op):
-    """x·x over all entries, a scalar. A product runs in the matrix library; the library's own sum costs ten times it."""
+    """x·x over all entries, a scalar. A product runs in the matrix library; a sum costs ten times as much."""
 
     __props__ = ()
 

@@ -80,7 +80,9 @@ class Plain:
     def _put(self, tensors: dict[str, Array], values: Mapping[str, Array]) -> None:
         for name, value in values.items():
             if name not in tensors or np.shape(value) != tensors[name].shape:
-                raise ValueError(f"{name} of shape {np.shape(value)}: {', '.join(tensors)} are accepted, each in its shape")
+                raise ValueError(
+                    f"{name} of shape {np.shape(value)}: {', '.join(tensors)} in their shapes are accepted"
+                )
         tensors |= {name: np.array(value, self.dtype) for name, value in values.items()}
 
     def get_hidden(self) -> list[Array]:
