@@ -48,6 +48,8 @@ setup(
         "setuptools>=65,<70",
         "tensorflow==2.21.*",
         "keras>=3.12,<4",
+        # A .keras file holds HDF5, whose declared sizes are looked at before Keras reads it.
+        "h5py>=3.10,<4",
         "pandas>=3,<4",
         "polars>=2.1,<3",
         "matplotlib>=3.10,<4",

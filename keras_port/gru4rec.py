@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_port import batches, checkpoint, evaluation, events, item_ids, prediction, serving
+from keras_port import batches, checkpoint, evaluation, events, item_ids, keras_file, prediction, serving
 from keras_port.callbacks import check as check_callbacks
 from keras_port.model import SessionModel
 from keras_port.settings import OPTIONS, Settings, whole_number
@@ -227,8 +227,8 @@ class GRU4Rec:
 
     @classmethod
     def load(cls, path: str | os.PathLike, **options: Any) -> "GRU4Rec":
-        """Read a file of :meth:`save`. Raises ValueError for one that is damaged; options: as in :meth:`from_model`."""
-        return cls.from_model(checkpoint.read(path), **options)
+        """Read a file of :meth:`save`, or a .keras one. ValueError: damaged; options: as in :meth:`from_model`."""
+        return cls.from_model((keras_file.load if keras_file.is_one(path) else checkpoint.read)(path), **options)
 
     @classmethod
     def from_model(cls, model: SessionModel | checkpoint.Checkpoint, **options: Any) -> "GRU4Rec":

@@ -63,6 +63,7 @@ class SessionModel(keras.Model):
         self.optimizer = None  # standard callbacks ask for a Keras optimizer; the updates are none of its kind
         self.item_ids: np.ndarray | None = None  # (n,) ids in index order, once they are known; saved with the model
         self.training: Training | None = None  # once it is trained; saved with the model
+        self.saved_digest: str | None = None  # of the file that it was loaded from
         self.known_finite = False  # that all weights are, since they were last written
 
     @property
@@ -167,8 +168,9 @@ class SessionModel(keras.Model):
     def save_assets(self, dir_path: str) -> None:
         """Put the item ids into a Keras file."""
         if self.item_ids is not None:
-            checkpoint.write_ids(self.item_ids, dir_path)
+            digest = None if self.training is None else checkpoint.digest_of(checkpoint.of_keras(self))
+            checkpoint.write_ids(self.item_ids, digest, dir_path)
 
     def load_assets(self, dir_path: str) -> None:
         """Take the item ids from a Keras file."""
-        self.item_ids = checkpoint.read_ids(dir_path, self.n_items)
+        self.item_ids, self.saved_digest = checkpoint.read_ids(dir_path, self.n_items)
