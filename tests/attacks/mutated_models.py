@@ -33,12 +33,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+ROOT = Path(__file__).parent.parent.parent
 READERS = ("original", "keras_port", "keras-file")
 MEMORY = 1 << 30  # bytes that a reader may take on top of what the process has
 SECONDS = 20
 ODD: list[Any] = [
-    None, True, False, -1, 0, 1, 2, 625, 2**31, 2**40, 2**53, 2**63, -(2**63), 2**64, 10**30, 1e308, -0.0, math.inf, math.nan,
-    "", "x", "F64", "float16", "adam", "softmax", "\ud800", "0" * 64, "text", "int64", [], {}, [[]], {"a": 1}, [1, 2], [2**40],
+    None, True, False, -1, 0, 1, 2, 625, 2**31, 2**40, 2**53, 2**63, -(2**63), 2**64, 10**30, 1e308, -0.0, math.inf,
+    math.nan, "", "x", "F64", "float16", "adam", "softmax", "\ud800", "0" * 64, "text", "int64", [], {}, [[]], {"a": 1},
+    [1, 2], [2**40],
 ]  # fmt: skip
 
 
@@ -283,7 +285,7 @@ def attack(reader: str, forged: bool, count: int, kept: Path | None = None, firs
     while begin < first + count:
         command = [sys.executable, "-m", "tests.attacks.mutated_models", "--worker", reader, str(int(forged))]
         command += [str(begin), str(first + count), str(kept or "")]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         lines = [line for line in done.stdout.splitlines() if line.partition(" ")[0].isdigit()]
         outcomes.update(line.partition(" ")[2] for line in lines if line.partition(" ")[2])
         if done.returncode == 0:

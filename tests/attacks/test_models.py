@@ -50,7 +50,7 @@ def test_the_attack_sees_faults(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["original", "original-jax", "keras_port"])
 def test_memory_stays_flat(engine):
-    """40 models, 5,000 recommendations, 100 evaluations in one process: the second half of each adds hardly anything."""
+    """40 models, 5,000 recommendations, 100 evaluations in one process: the second half of each adds little."""
     command = [sys.executable, "-m", "tests.attacks.long_run", engine]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     figures = json.loads(done.stdout.splitlines()[-1])
