@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 from keras_port import checkpoint, initial_weights
-from keras_port.model import SessionModel
 
 WEIGHTS = "model.weights.h5"
 
@@ -36,9 +35,7 @@ def load(path: str | os.PathLike) -> checkpoint.Checkpoint:
         _check_archive(Path(path))
         model = keras.saving.load_model(path, compile=False)
         found = checkpoint.of_keras(model)
-    except MemoryError:
-        raise ValueError(f"{path}: no whole Keras file of this package: it asks for more memory than there is") from None
-    except Exception as fault:  # Keras, h5py and zipfile raise whatever a damaged file leads them to
+    except Exception as fault:  # noqa: BLE001  Keras, h5py and zipfile raise whatever a damaged file leads them to
         text = str(fault).partition("\n")[0][:300]
         raise ValueError(f"{path}: no whole Keras file of this package: {text or type(fault).__name__}") from None
     if model.saved_digest is not None and model.saved_digest != checkpoint.digest_of(found):
