@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_port import backend, checkpoint, losses
+from keras_port import backend, checkpoint, losses, numbers
 from keras_port.layers import DwellTable, ItemScorer, ItemTable, SessionGRU
 from keras_port.settings import Settings
 
@@ -58,7 +58,6 @@ class SessionModel(keras.Model):
             for k, (units, width) in enumerate(zip(settings.layers, widths))
         ]
         self.scorer = ItemScorer(n_items, settings.layers[-1], settings.final_act, name="scorer", **policy)
-        self.session_loss = losses.from_settings(settings)
         self.built = True
         self.optimizer = None  # standard callbacks ask for a Keras optimizer; the updates are none of its kind
         self.item_ids: np.ndarray | None = None  # (n,) ids in index order, once they are known; saved with the model
@@ -114,7 +113,9 @@ class SessionModel(keras.Model):
         if "log_q" in batch:
             By = By - ops.expand_dims(batch["log_q"], 1)  # o - log_q, as o = h·Wyᵀ + By
         yhat = self.scorer(hidden[-1], Wy, By, columns=columns, training=True)
-        total = self.session_loss(ops.cast(lanes, yhat.dtype), yhat, sample_weight=batch.get("weights"))
+        given = numbers.within(self.settings, batch)
+        loss = losses.from_settings(self.settings, given.smoothing, given.bpreg)
+        total = loss(ops.cast(lanes, yhat.dtype), yhat, sample_weight=batch.get("weights"))
         return total / lanes.shape[0], hidden
 
     def through_layers(
@@ -133,13 +134,13 @@ class SessionModel(keras.Model):
 
     def dropout_of(self, batch: Mapping[str, Any]) -> Callable[[str, Any], Any]:
         """``apply(site, x)``: x, or at a dropout site x times its mask, divided by the retain probability."""
-        sites = {name: (j, retain) for j, (name, _, retain) in enumerate(self.settings.dropout_sites)}
+        sites = {name: j for j, (name, _, _) in enumerate(self.settings.dropout_sites)}
+        given = numbers.within(self.settings, batch)
 
         def apply(name, x):
             if name not in sites:
                 return x
-            j, retain = sites[name]
-            return x * ops.cast(batch[f"mask{j}"], x.dtype) / retain
+            return x * ops.cast(batch[f"mask{sites[name]}"], x.dtype) / given.retain(name)
 
         return apply
 

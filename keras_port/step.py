@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_port import backend, optimizers
+from keras_port import backend, numbers, optimizers
 from keras_port.model import SessionModel
 from keras_port.optimizers import Occurrences
 from keras_port.settings import Settings
@@ -27,10 +27,10 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
     Returns:
         What changes of the state; the cost; the gradients by weight name, before grad_cap, per occurrence for rows.
     """
-    settings, where = model.settings, occurrences_of(model, batch)
+    where, given = occurrences_of(model, batch), numbers.within(model.settings, batch)
     rows = {name: ops.take(state[name], where[name].rows, axis=0) for name in where}
     dense = {name: state[name] for name in model.named_weights if name not in rows}
-    hidden = [state[f"hidden{k}"] for k in range(len(settings.layers))]
+    hidden = [state[f"hidden{k}"] for k in range(len(model.settings.layers))]
 
     def cost_of(arguments):
         with model.using({name: arguments[name] for name in dense}):
@@ -40,8 +40,8 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
     goes_on = ops.expand_dims(ops.logical_and(batch["lanes"], ops.logical_not(batch["R"])), 1)
     changed = {f"hidden{k}": ops.where(goes_on, H, ops.zeros_like(H)) for k, H in enumerate(hidden)}
 
-    rule, rates = optimizers.rule_of(settings), optimizers.rates_of(settings)
-    for name, g in optimizers.capped(gradients, settings.grad_cap).items():
+    rule, rates = optimizers.rule_of(model.settings.adapt, given.decays), given.rates
+    for name, g in optimizers.capped(gradients, given.grad_cap).items():
         slots = optimizers.slots_of(rule, name, state)
         if name in rows:
             new = optimizers.update_rows(rule, rates, state[name], rows[name], g, slots, where[name])
@@ -81,7 +81,8 @@ def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, A
 
     Results: each step's cost (K,); how many steps were done; whether all of them were known to be finite.
     """
-    batches = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name != "steps"}
+    alike = {name: ops.convert_to_tensor(chunk[name]) for name in (numbers.NAME,) if name in chunk}
+    batches = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name not in ("steps", *alike)}
     batches = with_log_q(model.settings, state, batches)
     steps = ops.cast(chunk["steps"], "int32")
     places = ops.arange(batches["X"].shape[0], dtype="int32")
@@ -90,7 +91,7 @@ def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, A
         return ops.logical_and(i < steps, finite)
 
     def body(i, finite, state, costs):
-        batch = {name: ops.take(values, i, axis=0) for name, values in batches.items()}
+        batch = {name: ops.take(values, i, axis=0) for name, values in batches.items()} | alike
         changed, cost, _ = training_step(model, state, batch)
         finite = known_finite(model, changed, cost, batch)
         return i + 1, finite, {**state, **changed}, ops.where(places == i, cost, costs)

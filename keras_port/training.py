@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_port import backend, divergence, dwell, initial_weights, programs, step
+from keras_port import backend, divergence, dwell, initial_weights, numbers, programs, step
 from keras_port.batches import Batch, DwellBatch, SessionParallel, add_last_occurrences
 from keras_port.callbacks import Progress, ProgressReport, as_list
 from keras_port.checkpoint import Checkpoint
@@ -154,7 +154,8 @@ class Trainer:
         batch = {name: values[0] for name, values in chunk.items()}
         self.model.known_finite = False
         # shapes of Y vary with the caller; op by op is faster than compiling each
-        cost, found = programs.run(step.single_step, self.model, self.state.variables(), batch, jit=False)
+        given = {**batch, numbers.NAME: numbers.vector(self.model.settings)}
+        cost, found = programs.run(step.single_step, self.model, self.state.variables(), given, jit=False)
         lanes, samples = batch["lanes"], np.ones(len(Y) - M, bool)
         real = {"X": [lanes], "Y": [lanes, samples], "XY": [lanes, lanes, samples]}
         found = {name: backend.to_numpy(g) for name, g in found.items()}
@@ -164,7 +165,8 @@ class Trainer:
     def _run_steps(self, chunk: Mapping[str, np.ndarray]) -> tuple[np.ndarray, bool]:
         """The costs of the steps that were done, and whether all is known to be finite; see :func:`.step.run_steps`."""
         self.model.known_finite = False
-        found = programs.run(step.run_steps, self.model, self.state.variables(), chunk)
+        given = {**chunk, numbers.NAME: numbers.vector(self.model.settings)}
+        found = programs.run(step.run_steps, self.model, self.state.variables(), given)
         costs, done, finite = map(backend.to_numpy, found)
         return costs[: int(done)], bool(finite)
 
