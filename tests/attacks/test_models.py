@@ -54,6 +54,7 @@ def test_memory_stays_flat(engine):
     command = [sys.executable, "-m", "tests.attacks.long_run", engine]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     figures = json.loads(done.stdout.splitlines()[-1])
+    assert "retracing" not in done.stderr
     for part in ("models", "recommends", "evaluations"):
         _, middle, end = figures[part]
         assert end - middle < MOST_KEPT, figures
