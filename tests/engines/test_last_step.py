@@ -17,7 +17,7 @@ ENDING = {
     "initial weights": {"sigma": 1e38},
     "constrained": {"constrained_embedding": True, "learning_rate": 1e38, "momentum": 0.5},
     "separate": {"embedding": 3, "learning_rate": 3e38, "final_act": "tanh", "loss": "top1"},
-    "no samples": {"n_sample": 0, "learning_rate": 1e38, "final_act": "tanh", "loss": "top1"},
+    "no samples": {"n_sample": 0, "momentum": 1e30},
     "two layers": {"layers": [4, 3], "learning_rate": 3e38, "final_act": "tanh", "loss": "top1"},
     "capped": {"learning_rate": 1e39, "grad_cap": 1e-3},
     "adam": {"adapt": "adam", "adapt_params": [0.9, 0.999], "learning_rate": 2e38},
