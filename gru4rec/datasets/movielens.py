@@ -221,8 +221,10 @@ def check_quantiles(quantiles: tuple[float, float, float]) -> None:
 
 
 def by_quantiles(days: pl.DataFrame, quantiles: tuple[float, float, float]) -> Spans:
-    """``train``, ``dev`` and ``test`` begin on the days of these quantiles of the ratings' times; all_train begins with
-    the data, and test ends with them.
+    """Spans by quantiles of the ratings' times.
+
+    ``train``, ``dev`` and ``test`` begin on the days of the quantiles; all_train begins with the data, and test ends
+    with them.
 
     days: Day (from 1970-01-01 on) and events, a row or more for each day. Raises ValueError where two sets would begin
     on the same day.
