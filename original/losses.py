@@ -21,12 +21,12 @@ class Columns:
 
     Args:
         target: (M, N), 1 in column i of row i, 0 elsewhere.
-        count: the number of real columns, M + n_sample.
+        count: the number of real columns, M + n_sample; None where scores are only activated.
         real: (N,), 1 for a real column, 0 for padding; None where every column is real.
         tiny: the 1e-24 that keeps logarithms finite.
     """
 
-    def __init__(self, target: Variable, count: Variable | None, real: Variable | None, tiny: Variable | None) -> None:
+    def __init__(self, target: Variable, count: Variable, real: Variable | None, tiny: Variable) -> None:
         self.target, self.count, self.real, self.tiny = target, count, real, tiny
         self.negative = self.only(1 - target)
 
