@@ -27,8 +27,9 @@ class GRU4Rec:
     """
 
     def __init__(
-        self, loss: str = "bpr-max", final_act: str = "linear", hidden_act: str = "tanh", layers: Sequence[int] = (100,),
-        n_epochs: int = 10, batch_size: int = 32, dropout_p_hidden: float = 0.0, dropout_p_embed: float = 0.0,
+        self, loss: str = "bpr-max", final_act: str = "linear", hidden_act: str = "tanh",
+        layers: Sequence[int] = (100,), n_epochs: int = 10, batch_size: int = 32, dropout_p_hidden: float = 0.0,
+        dropout_p_embed: float = 0.0,
         learning_rate: float = 0.1, momentum: float = 0.0, lmbd: float = 0.0, embedding: int | str = 0,
         n_sample: int = 2048, sample_alpha: float = 0.75, smoothing: float = 0.0, constrained_embedding: bool = False,
         adapt: str | None = "adagrad", adapt_params: Sequence[float] = (), grad_cap: float = 0.0, bpreg: float = 1.0,

@@ -98,7 +98,8 @@ class TrainingState:
 
     def _set_sampler(self, support: np.ndarray, store: int, state: Any = None) -> NegativeSampler:
         settings = self.model.settings
-        sampler = self.sampler = NegativeSampler(support, settings.n_sample, settings.sample_alpha, store, self.rng, state)
+        n_sample, alpha = settings.n_sample, settings.sample_alpha
+        sampler = self.sampler = NegativeSampler(support, n_sample, alpha, store, self.rng, state)
         if self._log_support is not None:
             # an item without events is drawn where sample_alpha is 0 only, and there its P is 1 whatever the support
             self._log_support.assign(np.log(np.maximum(support, 1), dtype=np.float64).astype(settings.dtype))

@@ -207,7 +207,7 @@ def describe(trial: FrozenTrial, title: str, problem: Exception | None) -> str:
     """One line."""
     if trial.state == TrialState.COMPLETE:
         what = "diverged" if trial.user_attrs.get(study.DIVERGED) else f"{title} {trial.value:.6f}"
-    elif trial.state == TrialState.PRUNED:
+    elif trial.state == TrialState.PRUNED and trial.last_step is not None:
         what = f"pruned after epoch {trial.last_step}, {title} {trial.intermediate_values[trial.last_step]:.6f}"
     else:
         what = f"failed: {problem}"
@@ -250,7 +250,7 @@ class Files:
             files.write_text(self.best, options.to_toml(self.objective.options(trial), comment))
 
     def _table(self) -> str:
-        rows = [("trial", "state", *NAMES, "epochs", "seconds", *self.objective.space.names)]
+        rows: list[tuple[Any, ...]] = [("trial", "state", *NAMES, "epochs", "seconds", *self.objective.space.names)]
         for trial in self.study.get_trials(deepcopy=False):
             measured = trial.user_attrs.get("measured", {})
             seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""

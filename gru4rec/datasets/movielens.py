@@ -290,8 +290,8 @@ def preprocess(path: Path, out: Path, dates: Spans | None = None, quantiles: Qua
             sessions = events.lazy().filter(part).select("SessionId", "ItemId", "Time")
             sessions.sink_csv(target, separator="\t")
             counts[part] = Counts(*sessions.select(pl.len(), pl.col("SessionId", "ItemId").n_unique()).collect().row(0))
-    ratings_in = {part: days.filter(spans[part].contains(pl.col("Day")))["events"].sum() for part in SETS}
-    return Prepared(file, layout, days["events"].sum(), spans, chosen, ratings_in, counts)
+    ratings_in = {part: int(days.filter(spans[part].contains(pl.col("Day")))["events"].sum()) for part in SETS}
+    return Prepared(file, layout, int(days["events"].sum()), spans, chosen, ratings_in, counts)
 
 
 def days_of_users(file: Path, layout: Layout) -> pl.DataFrame:
