@@ -165,7 +165,7 @@ class Plain:
         self.hidden = [np.where(np.asarray(R, bool)[:, None], self.as_dtype(0), h) for h in after]
         return Step(float(loss.sum() / self.as_dtype(self.B)), g if gradients else None)
 
-    def as_dtype(self, value: float) -> Any:
+    def as_dtype(self, value: float | np.floating) -> Any:
         """A constant in the engine's type."""
         return np.dtype(self.dtype).type(value)
 
