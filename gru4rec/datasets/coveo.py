@@ -33,7 +33,7 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
     joined = numbered.join(sessions, "session_id_hash", "left").join(items, "product_skus_hash", "left")
     return joined.select(
         Key="session_id_hash_number", ItemId="product_skus_hash_number", Time="server_timestamp_epoch_ms",
-        View=(pl.col("product_action") == "detail").fill_null(False),
+        View=(pl.col("product_action") == "detail").fill_null(False), extra="extra",
     )  # fmt: skip
 
 
@@ -52,6 +52,7 @@ SHOP = Shop(
     events=events,
     units=1000,
     cut=True,
+    may_lack_items=True,
     last=None,
     test_days=1,
     settings="coveo-bprmax",

@@ -33,7 +33,7 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
     # an event without a date of its own has no time, for its line to be named
     time = pl.when(pl.col("midnight").is_not_null()).then(pl.col("start") + pl.col("timeframe"))
     joined = dated.join(starts, "sessionId", "left")
-    return joined.select(Key="sessionId", ItemId="itemId", Time=time, View=pl.lit(True))
+    return joined.select(Key="sessionId", ItemId="itemId", Time=time, View=pl.lit(True), extra="extra")
 
 
 SHOP = Shop(

@@ -15,6 +15,7 @@ from gru4rec.parquet import source
 from gru4rec.terminal import quoted
 
 WHOLE = r"-?[0-9]{1,18}"
+_EXTRA = "\0extra"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Layout:
     names: tuple[str, ...] = field(default=())
 
     def scan(self, path: Path) -> pl.LazyFrame:
-        """The fields that are read, in the file's order.
+        """The fields that are read, in the file's order, and whether a line has more fields than it should: ``extra``.
 
         Raises:
             ValueError: where the header lacks one of them.
@@ -66,11 +67,12 @@ class Layout:
         """
         names = self.names or self._header(path)
         schema = {name: self.fields[name].dtype if name in self.fields else pl.String for name in names}
+        schema[_EXTRA] = pl.String
         lines = pl.scan_csv(
             source(path), separator=self.separator, has_header=False, skip_lines=0 if self.names else 1,
             schema=schema, missing_columns="insert", glob=False, quote_char='"' if self.separator != "\t" else None,
         )  # fmt: skip
-        return lines.select(*self.fields)
+        return lines.select(*self.fields, extra=pl.col(_EXTRA).is_not_null())
 
     def _header(self, path: Path) -> tuple[str, ...]:
         """The names of a file's columns, those of :attr:`fields` as they stand there."""

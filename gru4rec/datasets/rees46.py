@@ -32,7 +32,7 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
     time = pl.col("event_time").str.to_datetime("%Y-%m-%d %H:%M:%S UTC", time_unit="ms", strict=False)
     return lines.select(
         Key=pl.when(pl.col("event_type").is_not_null()).then("user_id"), ItemId="product_id",
-        Time=time.to_physical() // 1000, View=(pl.col("event_type") == "view").fill_null(False),
+        Time=time.to_physical() // 1000, View=(pl.col("event_type") == "view").fill_null(False), extra="extra",
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
     """Key, the visitor; ItemId; Time in milliseconds; View."""
     return lines.select(
         Key=pl.when(pl.col("event").is_not_null()).then("visitorid"), ItemId="itemid", Time="timestamp",
-        View=(pl.col("event") == "view").fill_null(False),
+        View=(pl.col("event") == "view").fill_null(False), extra="extra",
     )  # fmt: skip
 
 

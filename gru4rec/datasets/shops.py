@@ -40,6 +40,7 @@ class Shop:
         last: the time at which the data end; None for that of their last event.
         test_days: days of the test part.
         settings: the name of the settings that were published for it.
+        may_lack_items: whether events to keep may name no item; they are left out then.
         lines: of all raw files together, as their publishers count them; None where that is not known here.
         published: the counts of the prepared parts, as far as they were published.
         homepage: where the raw files are to be had.
@@ -57,6 +58,7 @@ class Shop:
     settings: str
     homepage: str
     views_first: bool = False
+    may_lack_items: bool = False
     lines: int | None = None
     published: dict[str, Counts] = field(default_factory=dict)
 
@@ -145,17 +147,20 @@ def _gathered(shop: Shop, paths: Sequence[Path], folder: Path, account: Account)
     """The raw events as whole numbers, in a file."""
     lines = pl.concat([shop.layout.scan(path) for path in paths])
     try:
-        whole = spool.gather(shop.events(lines), folder)
+        # an event of a line with too many fields has no time, for the line to be named
+        time = pl.when(~pl.col("extra")).then("Time")
+        whole = spool.gather(shop.events(lines).with_columns(time).drop("extra"), folder)
     except pl.exceptions.PolarsError as problem:
         raise rawfiles.explain(shop.layout, paths, str(problem).splitlines()[0]) from None
     events = pl.scan_parquet(whole, glob=False, hive_partitioning=False)
+    no_item = pl.col("View") & pl.col("ItemId").is_null()
     found = events.select(
-        raw=pl.len(), faulty=pl.any_horizontal(pl.col("Key", "Time").is_null()).sum(),
-        without_item=(pl.col("View") & pl.col("ItemId").is_null()).sum(), views=pl.col("View").sum(),
+        raw=pl.len(), faulty=pl.any_horizontal(pl.col("Key", "Time").is_null(), no_item & ~shop.may_lack_items).sum(),
+        without_item=no_item.sum(), views=pl.col("View").sum(),
     ).collect(engine="streaming")  # fmt: skip
     account.raw, faulty, account.without_item, views = found.row(0)
     if faulty:
-        raise rawfiles.explain(shop.layout, paths, f"{faulty} line(s) without a session, a user or a time")
+        raise rawfiles.explain(shop.layout, paths, f"{faulty} line(s) without a session, a user, an item or a time")
     account.views = (views or 0) - account.without_item
     if not account.views:
         raise ValueError(f"{', '.join(map(str, paths))}: none of {account.raw} events is one of those that are kept")

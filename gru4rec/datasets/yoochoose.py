@@ -31,7 +31,7 @@ LAYOUT = Layout(
 def events(lines: pl.LazyFrame) -> pl.LazyFrame:
     """Key, the session; ItemId; Time in seconds; View, true."""
     time = pl.col("timestamp").str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="ms", strict=False)
-    return lines.select(Key="session", ItemId="item", Time=time.to_physical() // 1000, View=pl.lit(True))
+    return lines.select(Key="session", ItemId="item", Time=time.to_physical() // 1000, View=pl.lit(True), extra="extra")
 
 
 SHOP = Shop(
