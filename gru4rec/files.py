@@ -7,9 +7,10 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any
 
 try:
     import fcntl
@@ -108,10 +109,10 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         lock = folder / name / _LOCK
         if name.startswith(_SCRATCH) and _is_free(lock):
             shutil.rmtree(folder / name, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder, ignore_cleanup_errors=True) as scratch:
-        with open(Path(scratch) / _LOCK, "wb") as lock_file:
-            _lock(lock_file.fileno())
-            yield Path(scratch)
+    made = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder, ignore_cleanup_errors=True)
+    with made as scratch, open(Path(scratch) / _LOCK, "wb") as lock_file:
+        _lock(lock_file.fileno())
+        yield Path(scratch)
 
 
 def _is_free(lock: Path) -> bool:

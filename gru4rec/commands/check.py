@@ -54,7 +54,7 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
             "verdict": checks.verdict(findings),
             "bad": bad,
         }
-        print(json.dumps(content, indent=1))  # noqa: T201
+        print(json.dumps(content, indent=1))
     else:
         for each in files:
             console.print(each.describe())

@@ -4,8 +4,9 @@ A finding is ``fine``, a ``note`` (worth knowing, often harmless), or ``bad``: w
 Every function looks at one thing and says what it found in figures.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd

@@ -7,9 +7,10 @@ validates such a file and reads the data that it describes::
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from gru4rec import environment, files
 from gru4rec.datasets.prepared import Counts

@@ -1,7 +1,8 @@
 """The days of MovieLens' sets: those of the 20M release, others by name, or by quantiles of the ratings' times."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Mapping, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
@@ -64,8 +65,10 @@ def check_quantiles(quantiles: Quantiles) -> None:
 
 
 def by_quantiles(days: pl.DataFrame, quantiles: Quantiles) -> Spans:
-    """``train``, ``dev`` and ``test`` begin on the days of these quantiles of the ratings' times; all_train begins with
-    the data, and test ends with them.
+    """Spans by quantiles of the ratings' times.
+
+    ``train``, ``dev`` and ``test`` begin on the days of the quantiles; all_train begins with the data, and test ends
+    with them.
 
     days: Day (from 1970-01-01 on) and events, a row or more for each day. Raises ValueError where two sets would begin
     on the same day.

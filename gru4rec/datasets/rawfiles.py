@@ -5,9 +5,10 @@ its own or no value, and then the slow look names file, line, field and what is 
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 

@@ -14,9 +14,9 @@ As many events as wanted are written; the same seed, items and days give a longe
 one's events.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Callable, Iterator, Mapping
 
 import numpy as np
 import polars as pl

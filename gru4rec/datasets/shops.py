@@ -5,9 +5,9 @@ What the data sets differ in, :class:`Shop` says, one file a data set; the steps
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Sequence
 
 import polars as pl
 

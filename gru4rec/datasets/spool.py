@@ -5,8 +5,8 @@ hold, they are parted by their Key, the parts' bounds being quantiles of a sampl
 other is in memory. What does not belong to a session, as an item's number of events, is added up over the parts.
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Iterator
 
 import polars as pl
 

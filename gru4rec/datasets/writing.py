@@ -1,8 +1,9 @@
 """The one function that writes prepared files: all of them and their description, or none."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Mapping
+from typing import Literal
 
 import polars as pl
 
