@@ -72,7 +72,10 @@ setup(
         "croissant": ["mlcroissant>=1.1,<2"],
         # For studies of `gru4rec tune` that several hosts share.
         "postgresql": ["psycopg[binary]>=3.2,<4"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "mlcroissant>=1.1,<2", "ruff>=0.8"],
+        "test": [
+            "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "mlcroissant>=1.1,<2",
+            "ruff>=0.8", "mypy>=1.15,<3", "pandas-stubs>=3,<4",
+        ],
     },
     classifiers=[
         "Intended Audience :: Science/Research",
