@@ -89,6 +89,11 @@ class SessionModel(keras.Model):
             "constrained": {"Wy": "XY", "By": "Y"},
         }[self.settings.input_mode]
 
+    @property
+    def momentum_reads(self) -> list[str]:
+        """Where momentum needs the last occurrence of each row: some of 'X', 'Y', 'XY'."""
+        return sorted(set(self.read_at.values())) if self.settings.momentum > 0 else []
+
     def call(self, X: Any, hidden: Sequence[Any], items: Any = None, dwell: Any = None) -> tuple[Any, list[Any]]:
         """Scores (M, n), or (M, len(items)) for item indices, and the next hidden state. No dropout."""
         hidden = self.step_hidden(X, hidden, dwell)

@@ -102,8 +102,7 @@ class Trainer:
     def _take_up(self, events: Events, sampler: NegativeSampler) -> None:
         state, settings = self.state, self.model.settings
         state.events = events
-        read_at = sorted(set(self.model.read_at.values())) if settings.momentum > 0 else ()
-        self.batches = SessionParallel(events, settings, state.rng, sampler, state.masks, read_at)
+        self.batches = SessionParallel(events, settings, state.rng, sampler, state.masks, self.model.momentum_reads)
 
     def next_epoch(self) -> Iterator[Batch | DwellBatch]:
         """The batches of the next epoch's steps. Raises RuntimeError where no data were taken up."""
@@ -187,8 +186,7 @@ class Trainer:
             **{f"mask{j}": _padded(mask, B, True)[None] for j, mask in enumerate(masks)},
             **{name: _padded(values, B, 0)[None] for name, values in more.items()},
         }
-        read_at = sorted(set(self.model.read_at.values())) if settings.momentum > 0 else ()
-        add_last_occurrences(chunk, read_at, np.zeros(self.model.n_items, np.int32))
+        add_last_occurrences(chunk, self.model.momentum_reads, np.zeros(self.model.n_items, np.int32))
         return chunk
 
     def _dwell_inputs(self, M: int, passed: Any, weights: Any) -> dict[str, np.ndarray]:
