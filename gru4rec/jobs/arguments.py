@@ -67,6 +67,15 @@ def check(given: argparse.Namespace, inputs: Iterable[Path | None]) -> None:
             raise ValueError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
 
 
+def check_source(given: argparse.Namespace, raw: Iterable[str] = ()) -> None:
+    """Raise ValueError for one of --train and --test alone, or for both beside an option ``raw`` of data to prepare."""
+    if (given.train is None) != (given.test is None):
+        raise ValueError("--train and --test go together")
+    for name in raw if given.train else ():
+        if getattr(given, name):
+            raise ValueError(f"--{name.replace('_', '-')} and --train/--test: one of the two is accepted")
+
+
 def choose(names: Iterable[str], configs: Mapping[str, Params]) -> dict[str, Params]:
     """The ``configs`` of these names, each once, in the given order; ``all`` stands for every one.
 

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import make_modules
 from numpy_gru4rec import GRU4Rec
 
 from gru4rec.engines import EngineSpec
@@ -354,10 +355,7 @@ class Raises(Strict):
 
 @pytest.fixture(autouse=True)
 def modules(monkeypatch):
-    for name, cls in (("strict_gru4rec", Strict), ("raising_gru4rec", Raises)):
-        module = ModuleType(name)
-        module.GRU4Rec = cls
-        monkeypatch.setitem(sys.modules, name, module)
+    make_modules(monkeypatch, strict_gru4rec=Strict, raising_gru4rec=Raises)
     with patch.dict(os.environ):
         yield
 

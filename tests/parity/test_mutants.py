@@ -6,9 +6,9 @@ import math
 import os
 import sys
 import time
-from argparse import ArgumentParser
 from pathlib import Path
 
+import command_line
 import pytest
 
 from parity.commands import mutants as command
@@ -374,10 +374,8 @@ def test_the_unfaulted_engine_tells_what_it_reaches():
 
 
 def run(*arguments):
-    parser = ArgumentParser()
-    command.add(parser.add_subparsers())
-    usual = ["mutants", *map(str, PATHS), "--engine", TOY, "--configs", "0", "--jobs", "2"]
-    return command.execute(parser.parse_args([*usual, *arguments]))
+    usual = ["mutants", *PATHS, "--engine", TOY, "--configs", "0", "--jobs", "2"]
+    return command_line.run(command, *usual, *arguments)
 
 
 def test_a_second_start_goes_on(tmp_path, monkeypatch, capsys):
