@@ -1,8 +1,9 @@
 """The six ranking losses.
 
-top1 and bpr: arXiv 1511.06939, section "Ranking loss". cross-entropy, label smoothing, top1-max and bpr-max: arXiv
-1706.03847, sections "Output sampling" and "Ranking-max loss functions". Where the program of 2018 computes something
-else than the papers write, the function says so, and the code follows the program.
+top1 and bpr: arXiv 1511.06939, section "Ranking loss". cross-entropy over sampled outputs, top1-max and bpr-max: arXiv
+1706.03847, sections "Categorical cross-entropy" and "Ranking-max loss functions". Label smoothing stands in neither.
+Where the program of 2018 computes something else than the papers write, the function says so, and the code follows the
+program.
 
 Every function takes ``yhat`` (M, N), the activated scores of the step's scored items, and ``columns``
 (:class:`Columns`), and returns each lane's loss, (M,). Column i is the target of lane i, its score is t; every other

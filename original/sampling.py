@@ -1,4 +1,4 @@
-"""Negative samples by popularity, drawn ahead into a store (arXiv 1706.03847, section "Output sampling")."""
+"""Negative samples by popularity, drawn ahead into a store (arXiv 1706.03847)."""
 
 from typing import Any, NamedTuple, cast
 

@@ -164,7 +164,7 @@ class _Run:
             self.try_all(name, "matrix", cases, self.unfaulted(name, cases))
 
 
-# ---- what is printed
+# What is printed.
 
 _COLUMNS = ("mutants", "golden", "matrix", "equivalent", "survived", "golden's share")
 

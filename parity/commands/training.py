@@ -134,7 +134,7 @@ def _chosen(options: argparse.Namespace, stored: Sample) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-# ---- judging
+# Judging.
 
 
 def _draw_all(tasks: list[Task], jobs: int, console, done=lambda at, drawn: None) -> list[Drawn]:
@@ -290,7 +290,7 @@ def _conclude(stored: Sample, verdicts: dict[tuple[str, str], str]) -> int:
     return 1 if count["failed"] else 3 if count["not covered"] else 0
 
 
-# ---- does the test have power, and no false alarms?
+# Does the test have power, and no false alarms?
 
 
 def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], dataset: Dataset) -> int:
@@ -341,7 +341,7 @@ def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], da
     return 1 if missed or alarms > equivalence.LEVEL else 0 if pairs else 3
 
 
-# ---- recording
+# Recording.
 
 
 def _record(options: argparse.Namespace, dataset: Dataset) -> int:

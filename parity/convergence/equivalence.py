@@ -107,7 +107,7 @@ class Equivalence:
         return least_runs(enough)
 
 
-# ---- figures of runs
+# Figures of runs.
 
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -153,7 +153,7 @@ def margin_of(group: Group) -> float:
     return max(RELATIVE * abs(group.mean), DEVIATIONS * group.deviation)
 
 
-# ---- the tests
+# The tests.
 
 
 def welch(a: Group, b: Group) -> tuple[float, float]:

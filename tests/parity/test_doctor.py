@@ -345,7 +345,7 @@ def test_an_evaluation_of_the_usual_columns_only_is_missing_the_rest():
     assert missing.outcome == Outcome.MISSING and "session_key" in missing.found
 
 
-# -- the command
+# The command.
 
 
 class Raises(Strict):
@@ -445,7 +445,7 @@ def test_an_engine_of_ones_own_needs_neither_aesara_nor_tensorflow_nor_jax(comma
     assert last.endswith(" []") and last[0] in (status, "0"), last
 
 
-# -- the page
+# The page.
 
 
 PAGE = HERE.parent.parent / "docs" / "check-your-own.md"

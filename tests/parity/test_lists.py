@@ -119,7 +119,7 @@ def test_the_same_prediction_twice_other_lengths_and_no_list_are_named(tmp_path,
         lists.read(path, dataset)
 
 
-# ---- the verdict
+# The verdict.
 
 
 def judged(same, other, predictions=300, sessions=60, seed=0):
@@ -152,7 +152,7 @@ def test_the_same_seed_has_to_be_far_nearer_than_another(same, other, status):
     assert judged(same, other)[0] == status
 
 
-# ---- the command
+# The command.
 
 
 def run(*arguments):

@@ -153,7 +153,7 @@ class Page(HTMLParser):
             self.words.append(words)
 
 
-# ---- report.json
+# Report.json.
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -276,7 +276,7 @@ def test_the_bounds_of_the_run_are_stated():
     assert f"{bounds.ULPS} · u · S" in Page(report.page(made)).text
 
 
-# ---- how it was made
+# How it was made.
 
 
 def test_the_commit_is_that_of_the_harness_and_of_no_other_repository(tmp_path):
@@ -315,7 +315,7 @@ def test_variables_that_change_figures_are_stated_set_or_not(monkeypatch):
     assert re.search("OMP_NUM_THREADS 1 .*OPENBLAS_CORETYPE not set", Page(report.page(made)).text)
 
 
-# ---- the page
+# The page.
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -371,7 +371,7 @@ def test_text_of_an_engine_is_escaped(tmp_path):
     assert "script" not in Page(report.page(build(alone))).tags
 
 
-# ---- figures
+# Figures.
 
 
 def test_a_figure_marks_what_is_not_finite_and_breaks_the_line():
@@ -420,7 +420,7 @@ def test_a_bound_is_drawn_within_the_canvas_and_what_is_not_judged_is_shaded():
     assert figures.figure("x", [figures.Line("a", points)], "y", True, judged=-1).shade == found.left
 
 
-# ---- the command
+# The command.
 
 
 class Same(GRU4Rec):
