@@ -306,11 +306,11 @@ def _compare_metrics(
     evaluation: Any,
 ) -> None:
     s, label = recording.spec, f"{each.what} {each.mode}"
-    # Where the reference ranks a listed target at 0 its MRR is infinite; here every rank is at least 1 (section 10 of
-    # the specification of the published program), and the harness's own ranks say what it then is.
+    # Where the reference ranks a listed target at 0 its MRR is infinite; here every rank is at least 1, and the
+    # harness's own ranks say what it then is.
     recorded = {
-        N: (float(r), float(m) if np.isfinite(m) else metrics(ranks.low, N)[1])
-        for N, (r, m) in each.by_cut_off.items()
+        N: (float(recall), float(mrr) if np.isfinite(mrr) else metrics(ranks.low, N)[1])
+        for N, (recall, mrr) in each.by_cut_off.items()
     }
     if each.mode == "tiebreaking":
         _compare_noisy(check, recording, each, ranks, listed, engine, evaluation)

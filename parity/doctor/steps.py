@@ -222,7 +222,7 @@ def _optimizer(doctor: Doctor, case: Case, wanted: Outcomes, found: Outcomes) ->
             "update",
             f"state {slot}",
             not wrong,
-            _RULES.get(slot, "see section 8 of the published behaviour, in parity/plain/optimizers.py"),
+            _RULES.get(slot, "see parity/plain/optimizers.py"),
             "; ".join(
                 f"{what}: {', '.join(n for n in wrong if wrong[n] == what)}" for what in dict.fromkeys(wrong.values())
             ),

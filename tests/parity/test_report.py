@@ -153,7 +153,7 @@ class Page(HTMLParser):
             self.words.append(words)
 
 
-# Report.json.
+# report.json, by its schema.
 
 
 @pytest.mark.parametrize("kind", KINDS)
