@@ -69,6 +69,8 @@ class EngineSpec:
             NotImplementedError: for an option that the engine's constructor has no parameter for, or does not support.
             Exception: whatever else the constructor raises, ValueError for a value that it does not accept.
         """
+        if not self.is_trained:
+            return self.cls(**params, **self.options)
         params = {name: value for name, value in params.items() if name not in _LATER or value != _LATER[name]}
         if lacking := self.lacks(params):
             raise NotImplementedError(f"engine {self.name} has no option {', '.join(lacking)}")

@@ -1,27 +1,11 @@
-"""Baselines by name, as engines: ``gru4rec PATH --engine vsknn``; and those of the papers' tables."""
+"""Baselines by name, as engines: ``gru4rec PATH --engine vsknn``; and, in a module, those of the papers' tables."""
 
 from functools import cache
 
-from gru4rec.baselines.of_the_papers import (
-    NAMES,
-    POPULARITY,
-    BaselineResult,
-    evaluate_baselines,
-    evenly_chosen_sessions,
-)
 from gru4rec.baselines.options import Table
 from gru4rec.engines import EngineSpec
 
-__all__ = [
-    "ENGINES",
-    "NAMES",
-    "POPULARITY",
-    "BaselineResult",
-    "evaluate_baselines",
-    "evenly_chosen_sessions",
-    "spec",
-    "table",
-]
+__all__ = ["ENGINES", "spec", "table"]
 
 ENGINES = ("vsknn", "sknn", "sr", "ar", "markov", "itemknn", "spop", "pop")
 

@@ -20,11 +20,11 @@ class SKNN(Baseline):
 
     NAME = "sknn"
     HISTORY = LONGEST
-    OPTIONS = {
+    OPTIONS: ClassVar[dict[str, Option]] = {
         "k": Option(500, "neighbours", least=1),
-        "sample_size": Option(5000, "newest sessions with an item of the running one, of which they are taken", least=1),
+        "sample_size": Option(5000, "newest sessions sharing an item, which they are taken of", least=1),
     }
-    IS_COSINE: ClassVar[bool] = True
+    IS_COSINE = True
 
     def learn(self, events: Events) -> dict[str, np.ndarray]:
         found = neighbours.index(
@@ -47,7 +47,7 @@ class VSKNN(SKNN):
     """VS-kNN: S-kNN with weights of places, steps and rare items (:mod:`gru4rec.baselines.neighbours`)."""
 
     NAME = "vsknn"
-    OPTIONS = SKNN.OPTIONS | {
+    OPTIONS: ClassVar[dict[str, Option]] = SKNN.OPTIONS | {
         "weighting": Option("quadratic", "of the places in the running session", choices=neighbours.DECAYS),
         "scoring": Option("div", "of the step back to the newest shared item", choices=neighbours.DECAYS),
         "idf": Option(5.0, "weight of the inverse document frequency of an item", whole=False),
@@ -59,7 +59,7 @@ class AR(Baseline):
     """Association rules: what stands in a session with the last item (:func:`gru4rec.baselines.rules.association`)."""
 
     NAME = "ar"
-    OPTIONS = {"rules": _RULES}
+    OPTIONS: ClassVar[dict[str, Option]] = {"rules": _RULES}
 
     def learn(self, events: Events) -> dict[str, np.ndarray]:
         n = len(events.item_ids)
@@ -76,7 +76,7 @@ class SR(AR):
     """Sequential rules: what comes after the last item (:func:`gru4rec.baselines.rules.sequential`)."""
 
     NAME = "sr"
-    OPTIONS = {
+    OPTIONS: ClassVar[dict[str, Option]] = {
         "steps": Option(10, "events between the two, at most", least=1),
         "weighting": Option("div", "of these steps", choices=rules.WEIGHTS),
         "rules": _RULES,
@@ -92,14 +92,14 @@ class Markov(SR):
     """First-order Markov chain: how often an item comes next after the last one."""
 
     NAME = "markov"
-    OPTIONS = {"rules": _RULES}
+    OPTIONS: ClassVar[dict[str, Option]] = {"rules": _RULES}
 
 
 class Pop(Baseline):
     """Popularity: supp_i / (1 + supp_i) of the ``top_n`` items of the highest support, 0 for the others."""
 
     NAME = "pop"
-    OPTIONS = {"top_n": _TOP_N}
+    OPTIONS: ClassVar[dict[str, Option]] = {"top_n": _TOP_N}
 
     def learn(self, events: Events) -> dict[str, np.ndarray]:
         found = np.zeros(len(events.support))
@@ -134,7 +134,7 @@ class ItemKNN(AR):
     """
 
     NAME = "itemknn"
-    OPTIONS = {
+    OPTIONS: ClassVar[dict[str, Option]] = {
         "n_sims": Option(100, "similar items kept of each item", least=1),
         "lmbd": Option(20.0, "discount of items of low support", whole=False),
         "alpha": Option(0.5, "share of the last item's support in the normalisation", whole=False, most=1),

@@ -5,7 +5,8 @@ S-kNN. Ludewig, Jannach: Evaluation of Session-based Recommendation Algorithms (
 Interaction 28, 2018), section 3, V-SKNN and S-SKNN. Kersbergen, Sprangers, Schelter: Serenade (SIGMOD 2022), section 3,
 writes VS-kNN with its decays as
 
-    sim(s, t) = sum_{i in s and t} pi(i),      score(i, s) = (1 + idf_weighting * idf_i) * sum_{t in N_s, i in t} sim(s, t) * lambda(x_st)
+    sim(s, t)   = sum_{i in s and t} pi(i)
+    score(i, s) = (1 + idf * idf_i) * sum_{t in N_s, i in t} sim(s, t) * lambda(x_st)
 
 where N_s are the k sessions of the highest sim among the sample_size newest sessions that share an item with s, pi the
 weight of an item by its place in s, x_st the distance, counted from 1, of the newest item of s that t has from the end

@@ -42,7 +42,8 @@ def together(counts: csr_array) -> Iterator[tuple[int, csr_array]]:
     by_item = counts.T.tocsr()
     bounds = np.zeros(by_item.shape[0], np.int64)
     # entries of a row of the product, at most: the distinct items of every session that the row's item is in
-    np.add.at(bounds, np.repeat(np.arange(len(bounds)), np.diff(by_item.indptr)), np.diff(counts.indptr)[by_item.indices])
+    item = np.repeat(np.arange(len(bounds)), np.diff(by_item.indptr))
+    np.add.at(bounds, item, np.diff(counts.indptr)[by_item.indices])
     starts = np.unique(np.cumsum(bounds) // PAIRS, return_index=True)[1]
     for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(bounds)]):
         yield start, csr_array(by_item[start:stop] @ counts)
