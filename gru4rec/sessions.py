@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from gru4rec.frames import Columns
-from original.events import check_same_kind, factorize, in_type_of, read_table
 
 LANES = 100  # sessions side by side; it changes no figure
 
@@ -62,6 +61,8 @@ def read(frame: Any, columns: Columns, known: pd.Index, what: str = "data") -> S
     Raises:
         TypeError, ValueError: for a frame that cannot be read, which names column and reason.
     """
+    from original.events import check_same_kind, factorize, in_type_of, read_table  # no engine before it is asked for
+
     table = read_table(frame, columns, what)
     label = f"{what}: column {columns.item!r}"
     check_same_kind(table.item, known, label)

@@ -4,7 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,9 @@ from scipy.sparse import csr_array
 from gru4rec.baselines import archive, evaluation
 from gru4rec.baselines.options import Option, Table
 from gru4rec.frames import Columns
-from original.events import Columns as EventColumns
-from original.events import Events, check_indices, id_map
-from original.events import read as read_events
+
+if TYPE_CHECKING:
+    from original.events import Events
 
 
 class Baseline(ABC):
@@ -62,7 +62,7 @@ class Baseline(ABC):
         return [self.HISTORY]
 
     @abstractmethod
-    def learn(self, events: Events) -> dict[str, np.ndarray]:
+    def learn(self, events: "Events") -> dict[str, np.ndarray]:
         """What is kept of the training sessions, by name."""
 
     @abstractmethod
@@ -111,10 +111,12 @@ class Baseline(ABC):
         """
         if resume:
             raise ValueError(f"resume=True: {self.NAME} has no epochs, fit it anew")
-        events = read_events(data, EventColumns(self.session_key, self.item_key, self.time_key))
+        from original import events as of_original  # no engine before it is asked for
+
+        events = of_original.read(data, of_original.Columns(self.session_key, self.item_key, self.time_key))
         self.arrays = self.learn(events)
         self.__dict__.pop("held", None)
-        self.itemidmap, self.support = id_map(events.item_ids, self.item_key), events.support
+        self.itemidmap, self.support = _item_map(events.item_ids, self.item_key), events.support
 
     def scores(self, X: Any, hidden: Any, items: Any = None) -> tuple[np.ndarray, list[np.ndarray]]:
         """Scores (M, n), or (M, len(items)), after the items X (M,), and the next state, as an engine gives them.
@@ -124,10 +126,10 @@ class Baseline(ABC):
             hidden: the state (M, HISTORY), zeros for new sessions.
             items: indices of the items to score; None for all.
         """
-        X = check_indices("X", X, self.n_items)
+        X = _checked("X", X, self.n_items)
         history = np.concatenate([np.asarray(hidden[0], np.int32)[:, 1:], X[:, None] + 1], axis=1)
         found = self.score(history)
-        return (found if items is None else found[:, check_indices("items", items, self.n_items)]), [history]
+        return (found if items is None else found[:, _checked("items", items, self.n_items)]), [history]
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """What was learnt, by name."""
@@ -158,8 +160,21 @@ class Baseline(ABC):
             keys = dict(zip(("session_key", "item_key", "time_key"), found.columns, strict=True))
             model = cls(**found.options, **keys)
             model.arrays, model.support = found.arrays, found.support
-            model.itemidmap = id_map(found.item_ids, model.item_key)
+            model.itemidmap = _item_map(found.item_ids, model.item_key)
             model.score(np.ones((1, cls.HISTORY), np.int32))  # shapes that do not fit show here
         except (KeyError, TypeError, ValueError, IndexError) as problem:
             raise ValueError(f"{path} is damaged: {problem}") from None
         return model
+
+
+def _item_map(ids: pd.Index, name: str) -> pd.Series:
+    return pd.Series(np.arange(len(ids)), index=ids.rename(name), name="ItemIdx")
+
+
+def _checked(name: str, indices: Any, n_items: int) -> np.ndarray:
+    found = np.asarray(indices)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
+        raise ValueError(f"{name} has shape {found.shape} and type {found.dtype}: a vector of integers is accepted")
+    if found.min() < 0 or found.max() >= n_items:
+        raise ValueError(f"{name} names item index {found.min()}..{found.max()}: 0..{n_items - 1} are accepted")
+    return found.astype(np.int32)

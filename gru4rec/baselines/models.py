@@ -1,6 +1,6 @@
 """The baselines as models: what each learns from the training sessions, and the scores that follow."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -8,7 +8,9 @@ from scipy.sparse import csr_array
 from gru4rec.baselines import neighbours, rules
 from gru4rec.baselines.model import Baseline
 from gru4rec.baselines.options import Option
-from original.events import Events
+
+if TYPE_CHECKING:
+    from original.events import Events
 
 LONGEST = 200  # events of a running session that are looked at
 _RULES = Option(1000, "rules kept of each item, those of the highest scores; 0 keeps all")
@@ -26,7 +28,7 @@ class SKNN(Baseline):
     }
     IS_COSINE = True
 
-    def learn(self, events: Events) -> dict[str, np.ndarray]:
+    def learn(self, events: "Events") -> dict[str, np.ndarray]:
         found = neighbours.index(
             events.items, events.offsets, events.times, len(events.item_ids), self.options["sample_size"]
         )
@@ -61,7 +63,7 @@ class AR(Baseline):
     NAME = "ar"
     OPTIONS: ClassVar[dict[str, Option]] = {"rules": _RULES}
 
-    def learn(self, events: Events) -> dict[str, np.ndarray]:
+    def learn(self, events: "Events") -> dict[str, np.ndarray]:
         n = len(events.item_ids)
         return csr_arrays("rules", rules.association(events.items, events.offsets, n, self.options["rules"]))
 
@@ -82,7 +84,7 @@ class SR(AR):
         "rules": _RULES,
     }
 
-    def learn(self, events: Events) -> dict[str, np.ndarray]:
+    def learn(self, events: "Events") -> dict[str, np.ndarray]:
         o, n = self.options, len(events.item_ids)
         steps, weighting = o.get("steps", 1), o.get("weighting", "same")
         return csr_arrays("rules", rules.sequential(events.items, events.offsets, n, steps, weighting, o["rules"]))
@@ -101,7 +103,7 @@ class Pop(Baseline):
     NAME = "pop"
     OPTIONS: ClassVar[dict[str, Option]] = {"top_n": _TOP_N}
 
-    def learn(self, events: Events) -> dict[str, np.ndarray]:
+    def learn(self, events: "Events") -> dict[str, np.ndarray]:
         found = np.zeros(len(events.support))
         top = np.argsort(-events.support, kind="stable")[: self.options["top_n"]]
         found[top] = events.support[top] / (1.0 + events.support[top])
@@ -140,7 +142,7 @@ class ItemKNN(AR):
         "alpha": Option(0.5, "share of the last item's support in the normalisation", whole=False, most=1),
     }
 
-    def learn(self, events: Events) -> dict[str, np.ndarray]:
+    def learn(self, events: "Events") -> dict[str, np.ndarray]:
         o, n = self.options, len(events.item_ids)
         found = rules.association(events.items, events.offsets, n, 0).tocoo()
         other = found.row != found.col

@@ -133,7 +133,7 @@ def maker(given: argparse.Namespace) -> tuple[Maker, str]:
 
 def params(given: argparse.Namespace) -> Params:
     """The options of ``-pf FILE``, then those of ``-ps``, which win. Raises ValueError for any that is not accepted."""
-    if given.engine in baselines.ENGINES:
+    if getattr(given, "engine", None) in baselines.ENGINES:
         return _params_of_baseline(given)
     from_file = options.by_name_or_file(given.param_file) if given.param_file else {}
     return from_file | (options.from_text(given.params) if given.params else {})

@@ -1,4 +1,4 @@
-"""Baselines by name in the commands: fit, evaluate, save, load, tune; the same figures as GRU4Rec's evaluation gives."""
+"""Baselines by name in the commands: fit, evaluate, save, load, tune; figures as GRU4Rec's evaluation gives them."""
 
 import json
 
@@ -104,7 +104,7 @@ def test_the_command(capsys, files, tmp_path):
     "arguments, message",
     [
         (("-ps", "k=0"), "-ps k='0': a whole number of at least 1 is accepted"),
-        (("-ps", "layers=100"), "-ps 'layers': no option of vsknn; k, sample_size, weighting, scoring, idf are accepted"),
+        (("-ps", "layers=100"), "-ps 'layers': no option of vsknn; k, sample_size, weighting"),
         (("-pf", "rsc15-xe"), "-pf rsc15-xe with --engine vsknn: there is no such file"),
         (("--seed", 3), "--seed with --engine vsknn: it is counted, not trained"),
         (("-d", "gpu"), "--device gpu: vsknn computes on the CPU alone"),
