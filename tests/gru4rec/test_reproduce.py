@@ -107,7 +107,8 @@ def test_prepared_files_that_the_check_finds_bad_are_not_trained_on(tmp_path, ca
     arguments = ("rsc15", "--train", files["train"], "--test", test, "--seeds", 1, "--epochs", 1)
     assert reproduce(tmp_path / "out", *arguments) == 1
     printed = capsys.readouterr().out
-    assert "Check: bad: two files, straddling sessions" in printed and "Verdict" not in printed.split("Check:")[1]
+    judged = printed.partition("Check: bad: ")[2]
+    assert "two files, straddling sessions, leakage through time" in judged and "Verdict" not in judged
     assert not list((tmp_path / "out" / "models").iterdir())
     assert reproduce(tmp_path / "out", *arguments, "--anyway") == 0
 
