@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gru4rec import options
-from gru4rec.baselines import NAMES
+from gru4rec.baselines.of_the_papers import NAMES
 from gru4rec.commands.arguments import DTYPES
 from gru4rec.frames import Columns
 from gru4rec.published import Params

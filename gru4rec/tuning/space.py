@@ -8,7 +8,7 @@ values, in which lists stand as [100, 50] or "100/50". The objects stand one a l
 import itertools
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from gru4rec import files, options
+from gru4rec.baselines.options import Table
 from gru4rec.options import OPTIONS, as_text
 from gru4rec.published import Params
 from gru4rec.terminal import quoted, shortened
@@ -28,10 +29,11 @@ _RANGES: dict[str, Callable[..., Distribution]] = {"int": IntDistribution, "floa
 
 @dataclass(frozen=True)
 class Parameter:
-    """A constructor option of GRU4Rec and the values that it may take."""
+    """A constructor option of GRU4Rec, or of a baseline, and the values that it may take."""
 
     name: str
     distribution: Distribution
+    parse: options.Parse = options.parse
 
     def ends(self) -> list[Any]:
         """All categories, or the lowest and the highest value, as the option takes them."""
@@ -41,7 +43,7 @@ class Parameter:
 
     def option(self, value: Any) -> Any:
         """The option's value for one that Optuna gives. Raises ValueError where it does not fit the option."""
-        return options.parse(self.name, as_text(value))
+        return self.parse(self.name, as_text(value))
 
     def suggest(self, trial: optuna.Trial) -> Any:
         d = self.distribution
@@ -97,11 +99,14 @@ def _pairs(parameters: tuple[Parameter, ...]) -> Iterator[Params]:
             yield dict(zip(names, values))
 
 
-def read(path: Path) -> Space:
-    """A space from a file. Raises ValueError naming the file and what does not fit, OSError where it can't be read."""
+def read(path: Path, known: Table | None = None) -> Space:
+    """A space from a file, of the options ``known``, GRU4Rec's where it is not said.
+
+    Raises ValueError naming the file and what does not fit, OSError where it can't be read.
+    """
     text = files.read_text(path, most=2**20)
     try:
-        parameters = [_parameter(entry) for entry in _objects(text)]
+        parameters = [_parameter(entry, known) for entry in _objects(text)]
     except RecursionError:
         raise ValueError(f"{path}: it is nested too deeply") from None
     except ValueError as problem:  # of the decoders too
@@ -126,15 +131,23 @@ def _objects(text: str) -> Iterator[Any]:
                 raise ValueError(f"line {number} is no JSON object: {problem}") from None
 
 
-def _parameter(entry: Any) -> Parameter:
+def of_baseline(known: Table, entries: Iterable[dict[str, Any]]) -> Space:
+    """A space from the objects that a file would hold."""
+    return Space(tuple(_parameter(entry, known) for entry in entries))
+
+
+def _parameter(entry: Any, known: Table | None) -> Parameter:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise ValueError(f"{shortened(json.dumps(entry))}: an object with name, dtype and values is needed")
     name = entry["name"]
-    if name not in OPTIONS:
-        raise ValueError(f"name={quoted(name)}: no option of GRU4Rec; {', '.join(OPTIONS)} are accepted")
+    model, names, parse = ("GRU4Rec", OPTIONS, options.parse)
+    if known is not None:
+        model, names, parse = known.model, known.names, known.parse
+    if name not in names:
+        raise ValueError(f"name={quoted(name)}: no option of {model}; {', '.join(names)} are accepted")
     if unknown := [key for key in entry if key not in _KEYS]:
         raise ValueError(f"{name}: unknown key {quoted(unknown[0])}; {', '.join(_KEYS)} are accepted")
-    parameter = Parameter(name, _distribution(name, entry))
+    parameter = Parameter(name, _distribution(name, entry), parse)
     parameter.ends()  # raises for a value of another kind than the option's
     return parameter
 
