@@ -140,7 +140,8 @@ def _parameter(entry: Any, known: Table | None) -> Parameter:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise ValueError(f"{shortened(json.dumps(entry))}: an object with name, dtype and values is needed")
     name = entry["name"]
-    model, names, parse = ("GRU4Rec", OPTIONS, options.parse)
+    model, names = "GRU4Rec", tuple(OPTIONS)
+    parse: options.Parse = options.parse
     if known is not None:
         model, names, parse = known.model, known.names, known.parse
     if name not in names:
