@@ -82,7 +82,8 @@ def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, A
     Results: each step's cost (K,); how many steps were done; whether all of them were known to be finite.
     """
     alike = {name: ops.convert_to_tensor(chunk[name]) for name in (numbers.NAME,) if name in chunk}
-    batches = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name not in ("steps", *alike)}
+    single = ("steps", *alike)
+    batches: Batch = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name not in single}
     batches = with_log_q(model.settings, state, batches)
     steps = ops.cast(chunk["steps"], "int32")
     places = ops.arange(batches["X"].shape[0], dtype="int32")
