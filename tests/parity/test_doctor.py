@@ -228,6 +228,11 @@ class CostPerLane(Strict):
         return type(cost)(cost * self.B / len(X)), given
 
 
+class TakesAnyName(GRU4Rec):
+    def set_weights(self, weights):
+        self.W |= {name: np.array(w, self.dtype) for name, w in weights.items()}
+
+
 class ColumnsInTheListsOwnOrder(Strict):
     def scores(self, X, hidden, items=slice(None)):
         return super().scores(X, hidden, items if isinstance(items, slice) else np.sort(items))
@@ -236,7 +241,7 @@ class ColumnsInTheListsOwnOrder(Strict):
 @pytest.mark.parametrize(
     ("cls", "topic", "what"),
     [
-        (GRU4Rec, "round trips", "weights: an unknown name refused"),
+        (TakesAnyName, "round trips", "weights: an unknown name refused"),
         (RunsForGradients, "step", "with and without gradients"),
         (ScoresLeaveATrace, "scores", "nothing changes"),
         (SortsTheCallersFrame, "data", "the caller's frame"),
