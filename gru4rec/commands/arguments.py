@@ -94,7 +94,8 @@ def add_reading(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--time-format", metavar="FORM",
-        help="of times that are neither Unix numbers nor ISO 8601, as %%d/%%m/%%Y %%H:%%M",
+        help="of times that are neither Unix numbers nor ISO 8601, as %%d/%%m/%%Y %%H:%%M; or the unit of numbers, "
+        "s, ms, us or ns, which makes seconds of them",
     )  # fmt: skip
 
 
