@@ -6,8 +6,9 @@ What a value has to be is the engine's to say in the end; here it becomes one of
 import json
 import math
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from gru4rec import files
 from gru4rec.published import RSC15, SETTINGS, Params

@@ -9,7 +9,8 @@ A rule is a pair of functions, for dense and for row tensors, and a named tuple 
 the tensor's shape, and 0 at the start.
 """
 
-from typing import Any, Callable, Mapping, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops

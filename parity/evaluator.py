@@ -7,7 +7,8 @@ event after the first is predicted from those before it, by the score of its ite
 A score that is not finite ranks nothing: its event's rank is NaN, and so is every figure that counts it.
 """
 
-from typing import Any, Iterator, NamedTuple, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd

@@ -29,8 +29,8 @@ overlaps would be taken for independent, which they are not.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 from scipy import stats

@@ -3,9 +3,10 @@
 import ast
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any, Iterator, NamedTuple
+from typing import Any, NamedTuple
 
 from parity.mutants.operators import OPERATORS, REMOVED, Place, called, changed
 
