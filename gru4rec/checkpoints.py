@@ -64,7 +64,8 @@ class Checkpoint:
         if self._saved is None:
             self._saved = Saved(files.sha256(self.model) if self.model.exists() else "", -1)
         self._write(run, gru)
-        gru.save(self.model)
+        with files.naming(self.model):
+            gru.save(self.model)
         self._saved = Saved(files.sha256(self.model), len(run.epochs))
         self._write(run, gru)
 

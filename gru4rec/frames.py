@@ -6,7 +6,6 @@ one, as ``NA`` or ``null``, unless the ids are said to be texts. Times: :mod:`gr
 file and the line.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple

@@ -3,8 +3,8 @@
 Every refusal names the file and the line, or the row of a Parquet file.
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, Sequence
 
 import polars as pl
 
@@ -61,6 +61,7 @@ class ParquetSource:
     """Columns of a Parquet file."""
 
     def __init__(self, path: Path, columns: Sequence[str]):
+        files.check_finished(path)
         self.path, self.sha256 = path, files.sha256(path)
         self.frame = parquet.read(path, list(columns))
         if self.frame.is_empty():

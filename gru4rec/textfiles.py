@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gru4rec import parquet
+from gru4rec import files, parquet
 from gru4rec.terminal import plain, quoted
 
 _SEPARATORS = ("\t", ",", ";", "|")
@@ -56,6 +56,7 @@ def look(path: Path, columns: Sequence[str]) -> TextFile:
             last may be) or has an unclosed quotation mark, where it is no UTF-8 text, or has no such columns.
         OSError: where it cannot be read.
     """
+    files.check_finished(path)
     digest, lines, last, quotes, rest = hashlib.sha256(), 0, 0, False, b""
     names: tuple[str, ...] = ()
     separator = "\t"

@@ -5,7 +5,7 @@ does; numbers that look like two units, or like dates written without marks (``2
 """
 
 import re
-from typing import Callable
+from collections.abc import Callable
 
 import polars as pl
 
@@ -100,8 +100,8 @@ def _remarks(source: Source, name: str, number: pl.Expr) -> list[str]:
         raise ValueError(f"{source.where(row)}: {name}={quoted(value)} looks like {words[high]}, and {there} like "
                          f"{words[low]}: one unit is needed, and {_BY_HAND}")  # fmt: skip
     if high:
-        return [f"times of column {name} look like {words[high]}, and are taken as the seconds they stand for; "
-                f"--time-format {list(UNITS)[high]} makes seconds of them"]  # fmt: skip
+        said = f"times of column {name} look like {words[high]}, and are taken as the seconds they stand for"
+        return [f"{said}; --time-format {list(UNITS)[high]} makes seconds of them"]
     return []
 
 

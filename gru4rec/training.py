@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from rich.progress import Progress
 
-from gru4rec import models
+from gru4rec import models, signals
 from gru4rec.metrics import Metrics
 from gru4rec.published import Params
 
@@ -106,7 +106,6 @@ def fit(
     sample_store: int = SAMPLE_STORE,
     resume: bool = False,
     label: str = "",
-    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Train ``gru`` up to its ``n_epochs``, and fill ``run`` in.
 
@@ -120,7 +119,9 @@ def fit(
         sample_store: negative samples drawn ahead; 0 draws them step by step.
         resume: go on; the data must be the same.
         label: stands before the number of the epoch.
-        check: called at every step; what it raises ends the training.
+
+    Raises:
+        KeyboardInterrupt: at the next step after a signal, whatever a library did of it.
     """
     if resume and len(run.epochs) >= gru.n_epochs:
         return
@@ -128,7 +129,7 @@ def fit(
     clock = _Clock()
 
     def on_step(step: Any) -> None:
-        check()
+        signals.check()
         if clock.first_step(step.events):
             run.startup_seconds += clock.startup or 0.0
         rate = clock.rate(step.events)

@@ -16,18 +16,31 @@ DEFAULTS = {"dtype": "float32", "seed": 42, "sample_store": SAMPLE_STORE, "eval_
 DTYPES = ("float32", "float64")
 EXIT_STATUS = (
     "Exit status: 0 done, 1 the training diverged (what was saved is its last good epoch), 2 bad input or could not\n"
-    "run, 130 interrupted."
+    "run, 130 interrupted by Ctrl-C, 143 by SIGTERM; a second signal ends the command at once."
 )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser, whose commands' too, to which no path is an empty name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"allow_abbrev": False})
+        self.register("type", Path, _path)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; a path is needed")
+    return Path(text)
 
 
 def make_parser(prog: str, description: str, epilog: str = "", **more: Any) -> argparse.ArgumentParser:
     """A parser with what every command has. The exit statuses stand at the end of its help."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog=prog,
         description=description,
         epilog=f"{epilog.strip()}\n\n{EXIT_STATUS}" if epilog else EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         **more,
     )
     made.add_argument("--version", action="version", version=f"gru4rec {environment.own_version()}")

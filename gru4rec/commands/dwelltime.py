@@ -136,8 +136,7 @@ def check(options: argparse.Namespace, overrides: Params) -> None:
             raise ValueError(f"--{name} concerns the variant {variant}, and {', '.join(variants(options))} are run")
     for name in overrides.keys() & OF_VARIANTS.keys():
         raise ValueError(f"--set {name}: it differs between the runs, see {OF_VARIANTS[name]}")
-    for path in filter(None, (options.train, options.test)):
-        path.open("rb").close()
+    files.check_inputs([("--train", options.train), ("--test", options.test)])
 
 
 def variants(options: argparse.Namespace) -> list[str]:

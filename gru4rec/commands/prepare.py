@@ -50,7 +50,7 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
 
 
 def _check_paths(given: argparse.Namespace, raw: Path, names: dict[str, str]) -> None:
-    raw.open("rb").close()
+    files.check_inputs([("RAW", raw)])
     files.make_folder("--out", given.out)
     files.check_outputs([("--out", given.out / name) for name in names.values()], [("RAW", raw)])
 

@@ -72,14 +72,14 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
         raise ValueError("--train and --test go together")
     if given.clicks and given.train:
         raise ValueError("--clicks and --train/--test: one of the two is accepted")
-    check(given, inputs=(given.clicks, given.train, given.test))
+    inputs = [("--clicks", given.clicks), ("--train", given.train), ("--test", given.test)]
+    check(given, inputs)
     overrides = parse_overrides(given.set)
     embedded = not (given.clicks or given.train)
     configs = choose(given.config or (EMBEDDED_CONFIGS if embedded else DEFAULT_CONFIGS), RSC15)
     if embedded:
         configs = embedded_configs(configs)
     jobs = plan(configs, given, overrides, given.epochs or (EMBEDDED_EPOCHS if embedded else None))
-    inputs = [("--clicks", given.clicks), ("--train", given.train), ("--test", given.test)]
     Outputs.of(given).prepare(jobs, inputs, given.resume or given.overwrite)
     with terminal.console(stderr=True).status("reading the data"):
         data = load_data(given, column_names(overrides))

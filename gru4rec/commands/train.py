@@ -89,12 +89,11 @@ def check(given: argparse.Namespace) -> None:
 
 def check_paths(given: argparse.Namespace) -> None:
     """Raise OSError for inputs that are not there; ValueError or OSError for outputs that may not be written."""
-    for path in (given.path, *given.test):
-        path.open("rb").close()
+    read = [("PATH", given.path), *(("-t", path) for path in given.test), ("-pf", arguments.param_file(given))]
+    files.check_inputs(read)
     outputs = [("-o", given.output)]
     if given.save:
         outputs += [("-s", given.save), ("-s", Checkpoint(given.save, {}, 0).record)]
-    read = [("PATH", given.path), *(("-t", path) for path in given.test), ("-pf", arguments.param_file(given))]
     files.check_outputs(outputs, read)
     if given.save and not (given.resume or given.overwrite):
         checkpoints.check_new("-s", given.save)

@@ -2,10 +2,8 @@
 
 import argparse
 import logging
-import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -84,54 +82,22 @@ def parser() -> argparse.ArgumentParser:
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 1 where every training diverged, else 0."""
     inputs = [("PATH", given.path), ("-t", given.test), ("--space", given.space)]
-    for _, path in inputs:
-        path.open("rb").close()
+    files.check_inputs(inputs)
     folder = study_folder(given.out, given.study)
     files.make_folder("--out", given.out)
     files.make_folder("--out", folder)
     files.check_outputs([("--out", folder / name) for name in OUTPUTS], [*inputs, ("-pf", arguments.param_file(given))])
     given = arguments.fill_in(given)
-    signals = Signals()
-    objective = prepared(given, signals, console)
+    objective = prepared(given, console)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url = given.storage or study.sqlite(given.out / "study.db")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # every model of another shape is a tracing to warn of
-    with signals:
-        try:
-            found = study.open_study(url, given.study, objective.setup(), objective.pruning, given.seed)
-            search(found, objective, given.n_trials, folder, console)
-            return 0 if study.good(found) or not study.completed(found) else 1
-        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as problem:
-            raise OSError(f"--storage: {str(problem).splitlines()[0]}") from problem
-
-
-class Signals:
-    """Within, SIGTERM interrupts as Ctrl-C does, and neither is lost.
-
-    A KeyboardInterrupt that is raised while another library's callback runs, as a garbage collector's, may be dropped
-    there; so it is remembered, and raised again at the next step.
-    """
-
-    def __init__(self) -> None:
-        self._came = False
-        self._before: dict[int, Any] = {}
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt where a signal came and was dropped."""
-        if self._came:
-            raise KeyboardInterrupt
-
-    def _take(self, number: int, frame: Any) -> None:
-        self._came = True
-        raise KeyboardInterrupt
-
-    def __enter__(self) -> "Signals":
-        self._before = {number: signal.signal(number, self._take) for number in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *problem: Any) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    try:
+        found = study.open_study(url, given.study, objective.setup(), objective.pruning, given.seed)
+        search(found, objective, given.n_trials, folder, console)
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as problem:
+        raise OSError(f"--storage {url}: {str(problem).splitlines()[0]}") from problem
+    return 0 if study.good(found) or not study.completed(found) else 1
 
 
 def study_folder(out: Path, name: str) -> Path:
@@ -143,7 +109,7 @@ def study_folder(out: Path, name: str) -> Path:
     return out / name
 
 
-def prepared(given: argparse.Namespace, signals: Signals, console: Console) -> Objective:
+def prepared(given: argparse.Namespace, console: Console) -> Objective:
     """All that trials need. Raises ValueError, OSError, ImportError for whatever would make one fail."""
     space = read_space(given.space)
     fixed = fixed_options(given, space)
@@ -155,7 +121,7 @@ def prepared(given: argparse.Namespace, signals: Signals, console: Console) -> O
     frames.check_predictable(test, data.frame[columns.item].unique())
     objective = Objective(
         maker, data, test, fixed, space, given.primary_metric, given.measure, given.eval_type, given.sample_store,
-        not given.no_pruning, terminal.progress(), signals.check,
+        not given.no_pruning, terminal.progress(),
     )  # fmt: skip
     objective.check()
     for events in (data, test):

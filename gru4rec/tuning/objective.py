@@ -1,7 +1,6 @@
 """What a trial does: train a model with the options that it is given, and measure it."""
 
 import gc
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +35,6 @@ class Objective:
         sample_store: negative samples drawn ahead.
         pruning: measure after every epoch, and end the trial where the study's pruner says so.
         bar: shows the training.
-        check_signals: called at every step; what it raises ends the trial.
     """
 
     maker: Maker
@@ -50,7 +48,6 @@ class Objective:
     sample_store: int
     pruning: bool
     bar: Progress
-    check_signals: Callable[[], None]
 
     @property
     def title(self) -> str:
@@ -106,7 +103,7 @@ class Objective:
         run = Run(self.maker.spec.name, "", {})
         training.fit(
             gru, self.data.frame, run, self.bar, None, after_epoch, self.sample_store,
-            label=f"trial {trial.number}, ", check=self.check_signals,
+            label=f"trial {trial.number}, ",
         )  # fmt: skip
         if run.diverged:
             trial.set_user_attr(DIVERGED, True)

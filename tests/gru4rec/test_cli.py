@@ -45,7 +45,7 @@ def test_one_line_of_usage_names_all_commands(capsys):
 @pytest.mark.parametrize(
     "problem, status, message",
     [
-        (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device"),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device"),
         (MemoryError("no memory left"), 2, "error: there is not enough memory: no memory left"),
         (ZeroDivisionError("division by zero"), 2, "error: ZeroDivisionError: division by zero"),
         (ValueError("a\x1b[31mb" + "x" * 10_000), 2, "error: a\\x1b[31mbxxx"),
