@@ -23,6 +23,7 @@ COMMANDS = {
     "augment": "gru4rec.commands.augment",
     "prepare": "gru4rec.commands.prepare",
     "sample": "gru4rec.commands.sample",
+    "check": "gru4rec.commands.check",
 }
 TRAIN = COMMANDS["train"]
 DONE, DIVERGED, COULD_NOT = 0, 1, 2  # and 130 or 143, which the signal gives
