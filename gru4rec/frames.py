@@ -73,6 +73,7 @@ def read(
     ids: Ids = "auto",
     time_format: str | None = None,
     text_items: bool | None = None,
+    any_unit: bool = False,
 ) -> EventFile:
     """Read a file by its suffix.
 
@@ -82,6 +83,7 @@ def read(
         ids: whether session and item ids are texts or whole numbers; ``auto`` decides by all of a column's values.
         time_format: of times that are no ISO 8601, as ``%d/%m/%Y %H:%M``; or the unit of Unix numbers, s, ms, us or ns.
         text_items: whether the model's item ids are texts; None where there is no model yet.
+        any_unit: take numbers as they are, be they of two units or like dates, as one who looks into a file does.
 
     Raises:
         ValueError: for content that is not that of sessions, or item ids of another type than the model's.
@@ -111,7 +113,7 @@ def read(
                          "training are whole numbers; --ids text reads both as texts")  # fmt: skip
     if text_items and arrays[columns.item].dtype != pl.String:
         raise ValueError(f"{path}: item ids are read as whole numbers, those of the training are texts")
-    arrays[columns.time], remarks = times.seconds(source, columns.time, time_format)
+    arrays[columns.time], remarks = times.seconds(source, columns.time, time_format, any_unit)
     frame = pd.DataFrame({name: arrays[name].to_numpy() for name in columns})
     return EventFile(path, columns, frame, tuple(remarks), source.sha256)
 

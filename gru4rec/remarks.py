@@ -21,12 +21,18 @@ def ties(spec: EngineSpec, gru: Any, test: pd.DataFrame, columns: Columns, cut_o
     A model that scores all items alike has Recall@N = 1 by standard ranks.
     """
     strict, _ = metrics.evaluate(spec, gru, test, columns, (cut_off,))[cut_off]
-    share = ""
-    if hasattr(spec.evaluation, "ranks"):
-        with_ties = _ranks(spec, gru, test, columns, "standard") != _ranks(spec, gru, test, columns, "conservative")
-        share = f": {with_ties.mean():.2%} of the {len(with_ties):,} predicted events have one"
-    return (f"standard ranks count a tie for the model{share}. Where a tie counts against it, Recall@{cut_off} is "
+    share = share_of_ties(spec, gru, test, columns)
+    said = "" if share is None else f": {share:.2%} of the predicted events have one"
+    return (f"standard ranks count a tie for the model{said}. Where a tie counts against it, Recall@{cut_off} is "
             f"{strict:.6f}")  # fmt: skip
+
+
+def share_of_ties(spec: EngineSpec, gru: Any, test: pd.DataFrame, columns: Columns) -> float | None:
+    """Of the predicted events, those whose item shares its score with another; None where the engine has no ranks."""
+    if not hasattr(spec.evaluation, "ranks"):
+        return None
+    with_ties = _ranks(spec, gru, test, columns, "standard") != _ranks(spec, gru, test, columns, "conservative")
+    return float(with_ties.mean())
 
 
 def _ranks(spec: EngineSpec, gru: Any, test: pd.DataFrame, columns: Columns, mode: str) -> np.ndarray:

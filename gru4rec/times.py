@@ -47,7 +47,7 @@ def check_format(form: str | None) -> None:
         raise ValueError(f"--time-format {quoted(form)}: a fraction of a second is written %.f, its point included")
 
 
-def seconds(source: Source, name: str, time_format: str | None) -> tuple[pl.Series, list[str]]:
+def seconds(source: Source, name: str, time_format: str | None, any_unit: bool = False) -> tuple[pl.Series, list[str]]:
     """The times of column ``name`` as float64, seconds where they were dates, and what is to be said of them.
 
     Raises:
@@ -76,7 +76,7 @@ def seconds(source: Source, name: str, time_format: str | None) -> tuple[pl.Seri
     if time_format is not None:
         words, each, _ = UNITS[time_format]
         return times / each, [] if each == 1 else [f"times of column {name} as seconds, from {words}"]
-    return times, _remarks(source, name, number)
+    return times, [] if any_unit else _remarks(source, name, number)
 
 
 def _remarks(source: Source, name: str, number: pl.Expr) -> list[str]:

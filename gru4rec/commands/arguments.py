@@ -114,9 +114,11 @@ def add_reading(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
 
 
-def read(given: argparse.Namespace, path: Path, columns: Columns, text_items: bool | None = None) -> EventFile:
+def read(
+    given: argparse.Namespace, path: Path, columns: Columns, text_items: bool | None = None, any_unit: bool = False
+) -> EventFile:
     """A file, as :func:`add_reading`'s arguments say."""
-    return frames.read(path, columns, given.ids, given.time_format, text_items)
+    return frames.read(path, columns, given.ids, given.time_format, text_items, any_unit)
 
 
 def add_mode(group: argparse._ArgumentGroup) -> None:

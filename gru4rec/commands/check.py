@@ -44,7 +44,7 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     with terminal.console(stderr=True).status("checking"):
         files: list[EventFile] = []
         for path in paths:
-            files.append(arguments.read(given, path, columns, files[0].has_text_items if files else None))
+            files.append(arguments.read(given, path, columns, files[0].has_text_items if files else None, True))
         findings = checks.check(files, [stars_of(path, columns) for path in paths])
     bad = any(each.level == "bad" for each in findings)
     if given.json:

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from gru4rec import files, frames, options, terminal
+from gru4rec import files, frames, options, remarks, terminal
 from gru4rec.commands import arguments
 from gru4rec.commands.arguments import positive
 from gru4rec.metrics import NAMES
 from gru4rec.published import Params
 from gru4rec.tuning import plots, study
-from gru4rec.tuning.objective import Objective
+from gru4rec.tuning.objective import TIES, Objective
 from gru4rec.tuning.space import Space
 from gru4rec.tuning.space import read as read_space
 
@@ -126,6 +126,11 @@ def prepared(given: argparse.Namespace, console: Console) -> Objective:
     objective.check()
     for events in (data, test):
         console.print(events.describe())
+    if given.eval_type == "standard":
+        console.print("note: standard ranks count a tie for the model, so that the best trial may be one that scores "
+                      "all items alike; -e conservative, the default, counts it against the model")  # fmt: skip
+    if "n_sample" not in space.names and (note := remarks.small_catalogue(data.counts[2], fixed)):
+        console.print(f"note: {note}")
     console.print(f"{maker.spec.name} on the {device.upper()}, {maker.dtype}, seed {maker.seed}; "
                   f"fixed: {options.in_words(fixed) or 'nothing'}; searched: {', '.join(space.names)}")  # fmt: skip
     return objective
@@ -173,6 +178,8 @@ def describe(trial: FrozenTrial, title: str, problem: Exception | None) -> str:
     """One line."""
     if trial.state == TrialState.COMPLETE:
         what = "diverged" if trial.user_attrs.get(study.DIVERGED) else f"{title} {trial.value:.6f}"
+        if (ties := trial.user_attrs.get(TIES)) is not None:
+            what += f" with {ties:.2%} ties"
     elif trial.state == TrialState.PRUNED:
         what = f"pruned after epoch {trial.last_step}, {title} {trial.intermediate_values[trial.last_step]:.6f}"
     else:

@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial
 from rich.progress import Progress
 
-from gru4rec import metrics, training
+from gru4rec import metrics, remarks, training
 from gru4rec.frames import EventFile
 from gru4rec.metrics import NAMES
 from gru4rec.models import Maker
@@ -17,6 +17,8 @@ from gru4rec.published import Params
 from gru4rec.training import Epoch, Run
 from gru4rec.tuning.space import Space
 from gru4rec.tuning.study import DIVERGED
+
+TIES = "ties"  # an attribute of a trial: the share of predicted events that standard ranks favour
 
 
 @dataclass
@@ -96,6 +98,8 @@ class Objective:
             found = metrics.evaluate(self.maker.spec, gru, test.frame, test.columns, (self.cut_off,), self.mode)
             measured.update(zip(NAMES, found[self.cut_off]))
             trial.set_user_attr("measured", measured)
+            if self.mode == "standard":
+                trial.set_user_attr(TIES, remarks.share_of_ties(self.maker.spec, gru, test.frame, test.columns))
             trial.report(measured[self.metric], epoch.number)
             if not is_last and trial.should_prune():
                 raise optuna.TrialPruned
