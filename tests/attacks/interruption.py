@@ -135,10 +135,11 @@ def make_inputs(folder: Path) -> None:
     space = {"name": "learning_rate", "dtype": "float", "values": [0.05, 0.9]}
     (folder / "space.json").write_text(json.dumps(space) + "\n")
     command = [sys.executable, "-m", "gru4rec", "sample", "rsc15", "--clicks", "120000", "--out", "clicks.dat"]
-    subprocess.run(command, cwd=folder, env=_environment({}), check=True, capture_output=True)
+    subprocess.run(command, cwd=folder, env=environment({}), check=True, capture_output=True)
 
 
-def _environment(more: dict[str, str]) -> dict[str, str]:
+def environment(more: dict[str, str]) -> dict[str, str]:
+    """Of a command: the engines of tests at hand, and one thread."""
     paths = os.pathsep.join((str(ROOT), str(ROOT / "tests" / "gru4rec")))
     return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | more
 
@@ -152,7 +153,7 @@ class Process:
         arguments = [each.replace("{out}", out.name) for each in target.arguments]
         command = [sys.executable, "-P", "-m", "gru4rec", *arguments]
         self.process = subprocess.Popen(
-            command, cwd=folder, env=_environment(target.environment), stdout=self._file, stderr=subprocess.STDOUT
+            command, cwd=folder, env=environment(target.environment), stdout=self._file, stderr=subprocess.STDOUT
         )
         self.pattern = target.ready
 

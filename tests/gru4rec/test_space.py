@@ -73,7 +73,7 @@ def test_suggestions_are_options_of_the_model(tmp_path):
         ('{"name": "bpreg", "dtype": "int", "values": [1, 2.5]}', "the lowest and the highest int are needed"),
         ('{"name": "bpreg", "dtype": "float", "values": [0, 1], "step": 0.3}', "not divisible by `step`"),
         ('{"name": "bpreg", "dtype": "float", "values": [0, 1], "step": 1e-320}', "does not lead from 0 to 1"),
-        ('{"name": "bpreg", "dtype": ["float"], "values": [0, 1]}', 'bpreg: dtype=["float"]: int, float or categorical'),
+        ('{"name": "bpreg", "dtype": ["float"], "values": [0, 1]}', 'dtype=["float"]: int, float or categorical'),
         ('{"name": "bpreg", "dtype": "float", "values": [0, 1e400]}', "the lowest and the highest float are needed"),
         ("[" * 5000, "it is nested too deeply"),
         ('{"name": "bpreg", "dtype": "float", "values": [0, 1], "log": true}', "bpreg: `low > 0` must hold"),
