@@ -6,6 +6,7 @@ import pytest
 
 from tests.attacks import bad_disks, interruption, mutated_inputs
 
+
 def faults(outcomes):
     return [said for said in outcomes if said.startswith("FAULT")]
 
