@@ -322,7 +322,7 @@ def read_text(path: Path, most: int = 64 * 2**20) -> str:
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise ValueError(f"{path}: more than {most / 2**20:g} MiB; a file of this kind is smaller")
+        raise ValueError(f"{path}: more than {most:,} bytes; a file of this kind is smaller")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:

@@ -126,7 +126,7 @@ def fit(
     if resume and len(run.epochs) >= gru.n_epochs:
         return
     task = bar.add_task(f"{label}starting", total=None, figures="")
-    clock = _Clock()
+    clock, first = _Clock(), len(run.epochs)
 
     def on_step(step: Any) -> None:
         signals.check()
@@ -135,7 +135,9 @@ def fit(
         rate = clock.rate(step.events)
         figures = f"loss {step.loss:.4f}" + (f"  {rate:,.0f} events/s" if rate else "")
         title = f"{label}epoch {step.epoch + 1}/{gru.n_epochs}"
-        bar.update(task, description=title, completed=step.events, total=step.total_events, figures=figures)
+        # the bar is of the whole training, so that the time left is, too
+        seen, total = (step.epoch - first) * step.total_events + step.events, (gru.n_epochs - first) * step.total_events
+        bar.update(task, description=title, completed=seen, total=total, figures=figures)
         clock.total_events = step.total_events
 
     def on_epoch_end(epoch: int, loss: float) -> None:
