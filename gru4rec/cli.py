@@ -24,6 +24,7 @@ COMMANDS = {
     "prepare": "gru4rec.commands.prepare",
     "sample": "gru4rec.commands.sample",
     "check": "gru4rec.commands.check",
+    "reproduce": "gru4rec.commands.reproduce",
 }
 TRAIN = COMMANDS["train"]
 DONE, DIVERGED, COULD_NOT = 0, 1, 2  # and 130 or 143, which the signal gives

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -19,6 +20,7 @@ from gru4rec.terminal import quoted
 
 TEXT_SUFFIXES, PARQUET_SUFFIXES = (".tsv", ".txt", ".csv", ".dat"), (".parquet",)
 Ids = Literal["auto", "text", "number"]
+Type = pl.DataType | type[pl.DataType]
 
 _INTEGERS = (pl.Int64, pl.UInt64)  # of ids, the first that holds them all
 # in lower case: what programs write where there is no value
@@ -101,7 +103,7 @@ def read(
         raise ValueError(f"{path} {'is a' if is_parquet else 'is no'} Parquet file, unlike its name says")
     source = ParquetSource(path, columns) if is_parquet else TextSource(path, columns)
     if text_items and ids == "auto":
-        kinds = {columns.session: ids, columns.item: "text"}
+        kinds: dict[str, Ids] = {columns.session: ids, columns.item: "text"}
     else:
         kinds = dict.fromkeys(columns[:2], ids)
     if ids == "auto":
@@ -129,7 +131,7 @@ def _refuse_missing(source: Source, names: tuple[str, ...]) -> None:
             raise ValueError(f"{source.where(row)}: {said}; --ids text takes it for an id")
 
 
-def _is_plain_number(name: str, dtype: pl.DataType) -> pl.Expr:
+def _is_plain_number(name: str, dtype: Type) -> pl.Expr:
     """Whether a text is the plain decimal of a number: no sign but a minus, no zero before it, no blank."""
     return (pl.col(name).cast(dtype, strict=False).cast(pl.String) == pl.col(name)).fill_null(False)
 
@@ -163,7 +165,7 @@ def _ids(source: Source, name: str, kind: Ids) -> pl.Series:
     return source.column(name)
 
 
-def check_predictable(test: EventFile, items: pd.Index) -> None:
+def check_predictable(test: EventFile, items: pd.Index | np.ndarray) -> None:
     """Raise ValueError unless a session of ``test`` has two events of ``items``, those that a model knows."""
     known = test.frame[test.frame[test.columns.item].isin(items)]
     if not known[test.columns.session].duplicated().any():
