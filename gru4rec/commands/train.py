@@ -188,7 +188,7 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
     how = f", {maker.dtype}, seed {maker.seed}" if maker.spec.is_trained else ""
     console.print(f"{results.engine} on the {device.upper()}{how}; "
                   f"{options.in_words(params) or 'every option at its default'}")  # fmt: skip
-    if maker.spec.is_trained and (note := remarks.small_catalogue(data.counts[2], models.options_of(gru))):
+    if maker.spec.is_trained and (note := remarks.small_catalogue(data.counts[2], gru)):
         console.print(f"note: {note}")
     train(given, gru, data, run, checkpoint, resumed, console)
     results.device = engines.device_of(gru)

@@ -148,8 +148,8 @@ def train_and_report(
     Returns the exit status: 1 where a training diverged, else 0.
     """
     describe(data, console)
-    sampled = {(job.params | job.overrides).get("n_sample", 2048) for job in jobs}
-    if note := remarks.small_catalogue(next(iter(data.counts.values())).items or 0, {"n_sample": max(sampled)}):
+    n_items = next(iter(data.counts.values())).items or 0
+    for note in dict.fromkeys(filter(None, (remarks.small_catalogue(n_items, job.start()[1]) for job in jobs))):
         console.print(f"  note: {note}")
     outputs = Outputs.of(given)
     results = Results(data, command)

@@ -3,6 +3,7 @@
 import json
 import re
 import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -108,10 +109,10 @@ def test_a_table_of_results(capsys, files, tmp_path, suffix):
 def test_a_catalogue_that_is_small_beside_n_sample_is_said(capsys, files):
     _, shown, _ = gru4rec(capsys, files["train"], "--engine", TOY, "-t", files["test"])
     assert "note:" not in shown
-    said = remarks.small_catalogue(2933, {})
+    said = remarks.small_catalogue(2933, SimpleNamespace(n_sample=2048))
     assert "2,048 negative samples a step of 2,933 items" in said and said.endswith("try n_sample=256")
     for n_items, n_sample in ((37_483, 2048), (8_193, 2048), (40, 32), (2933, 0), (1033, 256)):
-        assert remarks.small_catalogue(n_items, {"n_sample": n_sample}) is None
+        assert remarks.small_catalogue(n_items, SimpleNamespace(n_sample=n_sample)) is None
 
 
 def test_an_interrupted_training_keeps_its_last_epoch_and_goes_on(capsys, files, tmp_path, monkeypatch):
