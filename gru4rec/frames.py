@@ -253,7 +253,7 @@ def _seconds(source: Source, name: str, time_format: str | None) -> tuple[pl.Ser
     for row, value in source.bad(name, ~number.is_finite()):
         raise ValueError(f"{source.where(row)}: {name}={quoted(value)}: a finite number is needed")
     times = source.column(name, pl.Float64)
-    if times.min() > _MILLISECONDS:  # type: ignore[operator]
+    if times.to_numpy().min() > _MILLISECONDS:
         return times, [f"times of column {name} look like milliseconds, and are taken as the seconds they stand for"]
     return times, []
 
