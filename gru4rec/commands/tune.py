@@ -135,9 +135,9 @@ def prepared(given: argparse.Namespace, console: Console) -> Objective:
     if given.eval_type == "standard":
         console.print("note: standard ranks count a tie for the model, so that the best trial may be one that scores "
                       "all items alike; -e conservative, the default, counts it against the model")  # fmt: skip
-    if maker.spec.is_trained and "n_sample" not in space.names:
-        if note := remarks.small_catalogue(data.counts[2], maker.create(fixed, columns)):
-            console.print(f"note: {note}")
+    note = remarks.small_catalogue(data.counts[2], maker.create(fixed, columns))
+    if note and "n_sample" not in space.names:
+        console.print(f"note: {note}")
     how = f", {maker.dtype}, seed {maker.seed}" if maker.spec.is_trained else ""
     console.print(f"{maker.spec.name} on the {device.upper()}{how}; "
                   f"fixed: {options.in_words(fixed) or 'nothing'}; searched: {', '.join(space.names)}")  # fmt: skip
