@@ -150,7 +150,7 @@ class SessionModel(keras.Model):
         sites = {name: j for j, (name, _, _) in enumerate(self.settings.dropout_sites)}
         given = numbers.within(self.settings, batch)
 
-        def apply(name, x):
+        def apply(name: str, x: Any) -> Any:
             if name not in sites:
                 return x
             return x * ops.cast(batch[f"mask{sites[name]}"], x.dtype) / given.retain(name)

@@ -98,11 +98,11 @@ def adagrad() -> Rule:
     occurrence.
     """
 
-    def dense(g, state):
+    def dense(g: Any, state: Accumulated) -> tuple[Any, Accumulated]:
         a = state.acc + g * g
         return g / ops.sqrt(a + EPS), Accumulated(a)
 
-    def rows(g, state, occurrences):
+    def rows(g: Any, state: Accumulated, occurrences: Occurrences) -> tuple[Any, Accumulated]:
         before = read_rows(state.acc, occurrences)
         step = g / ops.sqrt(before + g * g + EPS)
         return step, Accumulated(_add_after_read(state.acc, occurrences, g * g, before))
@@ -135,11 +135,11 @@ def rmsprop(b: tuple[Any, Any]) -> Rule:
     """a = b*a + (1-b)*g²; step = g / sqrt(a + eps) (Tieleman and Hinton 2012)."""
     mean = _RunningMean(*b)
 
-    def dense(g, state):
+    def dense(g: Any, state: Accumulated) -> tuple[Any, Accumulated]:
         a = mean.dense(state.acc, g * g)
         return g / ops.sqrt(a + EPS), Accumulated(a)
 
-    def rows(g, state, occurrences):
+    def rows(g: Any, state: Accumulated, occurrences: Occurrences) -> tuple[Any, Accumulated]:
         acc, a = mean.rows(state.acc, occurrences, g * g)
         return g / ops.sqrt(a + EPS), Accumulated(acc)
 
@@ -150,12 +150,12 @@ def adadelta(b: tuple[Any, Any]) -> Rule:
     """a = b*a + (1-b)*g²; q = (u + eps)/(a + eps); u = b*u + (1-b)*q*g²; step = g*sqrt(q) (Zeiler 2012)."""
     mean = _RunningMean(*b)
 
-    def dense(g, state):
+    def dense(g: Any, state: AdadeltaState) -> tuple[Any, AdadeltaState]:
         a = mean.dense(state.acc, g * g)
         q = (state.upd + EPS) / (a + EPS)
         return g * ops.sqrt(q), AdadeltaState(a, mean.dense(state.upd, q * g * g))
 
-    def rows(g, state, occurrences):
+    def rows(g: Any, state: AdadeltaState, occurrences: Occurrences) -> tuple[Any, AdadeltaState]:
         before = read_rows(state.upd, occurrences)
         acc, a = mean.rows(state.acc, occurrences, g * g)
         q = (before + EPS) / (a + EPS)
@@ -173,16 +173,16 @@ def adam(b1: tuple[Any, Any], b2: tuple[Any, Any]) -> Rule:
     """
     first, second = _RunningMean(*b1), _RunningMean(*b2)
 
-    def step(m, a, t):
+    def step(m: Any, a: Any, t: Any) -> Any:
         correction = 1.0 - ops.power(ops.ones_like(t) * first.keep, t)
         return (m / correction) / (ops.sqrt(a / correction) + EPS)
 
-    def dense(g, state):
+    def dense(g: Any, state: AdamState) -> tuple[Any, AdamState]:
         a, m = second.dense(state.acc, g * g), first.dense(state.mean, g)
         t = state.count + 1.0
         return step(m, a, t), AdamState(a, m, t)
 
-    def rows(g, state, occurrences):
+    def rows(g: Any, state: AdamState, occurrences: Occurrences) -> tuple[Any, AdamState]:
         acc, a = second.rows(state.acc, occurrences, g * g)
         mean, m = first.rows(state.mean, occurrences, g * g)
         before = read_rows(state.count, occurrences)

@@ -54,7 +54,7 @@ def compile_program(program: Callable, jit: bool = True) -> Callable:
         results. variables: dict of name to ``keras.Variable``; inputs: dict of name to array.
     """
 
-    def call(variables, inputs):
+    def call(variables: Any, inputs: Any) -> Any:
         changed, results = program({name: tf.convert_to_tensor(v) for name, v in variables.items()}, inputs)
         for name, value in changed.items():
             variables[name].assign(value)
