@@ -86,7 +86,7 @@ def within(settings: Settings, batch: Any) -> Numbers:
 
 def standing_in(settings: Settings) -> dict[str, Any]:
     """The options of a program that serves all models whose numbers are 0 where those of the settings are."""
-    found = {name: value for name, value in STAND_INS.items() if getattr(settings, name)}
+    found: dict[str, Any] = {name: value for name, value in STAND_INS.items() if getattr(settings, name)}
     found["adapt_params"] = [0.5] * len(settings.adapt_params)
     if not settings.logq:
         found["sample_alpha"] = 0.0  # no step knows it
