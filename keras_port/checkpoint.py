@@ -54,7 +54,7 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
     tensors.update(item_ids.to_arrays(checkpoint.item_ids))
     header = {
         "format": FORMAT,
-        "settings": json.dumps(checkpoint.settings.as_dict()),
+        "settings": json.dumps(checkpoint.settings.saved()),
         "n_items": str(len(checkpoint.item_ids)),
         "item_type": _type_of(checkpoint.item_ids),
     }
@@ -245,7 +245,7 @@ def of_keras(model: Any) -> Checkpoint:
     """
     if model.item_ids is None or model.training is None:
         raise ValueError("the model has no item ids, or no state of a training: it is not whole")
-    weights = {name: np.array(variable) for name, variable in model.named_weights.items()}
+    weights = {name: model.split.read(variable) for name, variable in model.named_weights.items()}
     return Checkpoint(model.settings, model.item_ids, weights, dict(model.training.to_arrays()))
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_port import batches, checkpoint, evaluation, events, item_ids, prediction, serving
+from keras_port import batches, checkpoint, distribution, evaluation, events, item_ids, prediction, serving
 from keras_port.callbacks import check as check_callbacks
 from keras_port.events import Columns
 from keras_port.model import SessionModel
@@ -32,10 +32,12 @@ class GRU4Rec:
         grad_cap=0.0, bpreg=1.0, sigma=0.0, init_as_normal=False, train_random_order=False, time_sort=True,
         session_key="SessionId", item_key="ItemId", time_key="Time", *, logq=0.0, dwell_time=0, dwell_weight=0.0,
         dtype="float32", seed=42, dropout_seed=12345, steps_per_call=32, jit_compile=True,
+        devices=1,
     ):  # fmt: skip
         given = locals()
         self._settings = Settings(**{name: given[name] for name in OPTIONS})
         self._settings.warn_of_odd_pairs(stacklevel=2)
+        distribution.check(self.devices)
         self.trainer: Trainer | None = None
         self.itemidmap: pd.Series | None = None
         self._known = prediction.KnownSessions()
@@ -59,7 +61,9 @@ class GRU4Rec:
 
     def set_params(self, **params: Any) -> "GRU4Rec":
         """Set options from values or texts ('100/50', '1'), all or none; errors: see :meth:`.Settings.changed`."""
-        self._settings = self._settings.changed(params, OPTIONS if self.trainer is None else ("n_epochs",))
+        settings = self._settings.changed(params, OPTIONS if self.trainer is None else ("n_epochs",))
+        distribution.check(settings.devices)
+        self._settings = settings
         if self.trainer is not None:
             self.model.settings = self._settings
         return self
@@ -230,9 +234,9 @@ class GRU4Rec:
 
     @classmethod
     def from_model(cls, model: SessionModel | checkpoint.Checkpoint, **options: Any) -> "GRU4Rec":
-        """A model around one that Keras loaded from a .keras file; options: n_epochs, steps_per_call, jit_compile."""
+        """A model around one that Keras loaded from a .keras file; options: n_epochs and how it computes."""
         found = model if isinstance(model, checkpoint.Checkpoint) else checkpoint.of_keras(model)
-        gru = cls(**found.settings.changed(options, ("n_epochs", "steps_per_call", "jit_compile")).as_dict())
+        gru = cls(**found.settings.changed(options, ("n_epochs", "steps_per_call", "jit_compile", "devices")).as_dict())
         gru._name(Trainer.of(found, gru.settings()))
         return gru
 

@@ -177,6 +177,7 @@ _KINDS: dict[str, _Kind] = {
     "dropout_seed": _whole(f"a whole number from 1 to {_MOST_DROPOUT_SEED}", 1, _MOST_DROPOUT_SEED),
     "steps_per_call": _whole("a whole number of at least 1", 1),
     "jit_compile": _flag(),
+    "devices": _whole("a whole number of at least 1", 1),
 }
 
 
@@ -230,6 +231,8 @@ class Settings:
         steps_per_call: training steps compiled into one call; changes no result.
         jit_compile: whether TensorFlow compiles by XLA, which starts later, runs much faster, and alone keeps a step's
             cost from growing with n; changes no result.
+        devices: the rows of the item tensors are split over so many devices of JAX (:mod:`keras_port.distribution`);
+            changes no result, and is not saved.
 
     Raises:
         ValueError: naming the first option whose value is not accepted, the value, and what is accepted.
@@ -270,6 +273,7 @@ class Settings:
     dropout_seed: int = 12345
     steps_per_call: int = 32
     jit_compile: bool = True
+    devices: int = 1
 
     def __post_init__(self):
         given = {name: getattr(self, name) for name in OPTIONS}
@@ -349,6 +353,10 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """The options in order, as plain JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def saved(self) -> dict[str, Any]:
+        """The options that a file holds: all but ``devices``, so that any number of them reads it."""
+        return {name: value for name, value in self.as_dict().items() if name != "devices"}
 
     def warn_of_odd_pairs(self, stacklevel: int = 2) -> None:
         """Warn of two options that do not go together."""
