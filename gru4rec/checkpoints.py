@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple
 
-from gru4rec import files, models
+from gru4rec import engines, files, hosts, models
 from gru4rec.engines import EngineSpec
 from gru4rec.training import Epoch, Run
 
@@ -76,7 +76,8 @@ class Checkpoint:
             "saved": self._saved._asdict() if self._saved else {},
             "run": run.as_json(),
         }
-        files.write_json(self.record, content)
+        if hosts.is_first():
+            files.write_json(self.record, content)
 
     def load(self, spec: EngineSpec, run: Run, fresh: Any) -> tuple[Run, Any] | None:
         """The run as far as it came, and its model; None where there is none yet.
@@ -138,5 +139,5 @@ def check_new(option: str, model: Path) -> None:
 
 
 def program(engine: str) -> str:
-    """The engine whose files are read: ``original-jax`` reads those of ``original``."""
-    return "original" if engine == "original-jax" else engine
+    """The engine whose files are read: ``original-jax`` reads those of ``original``, ``keras`` those of ``keras@4``."""
+    return "original" if engine == "original-jax" else engines.base(engine)

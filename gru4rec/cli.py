@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 
-from gru4rec import terminal
+from gru4rec import hosts, terminal
 
 # Each is imported when it is asked for: Optuna takes a second.
 COMMANDS = {
@@ -51,14 +51,14 @@ def run(module: str, arguments: list[str]) -> int:
     )
     logging.captureWarnings(True)
     try:
-        return command.execute(given, arguments, terminal.console())
+        return hosts.leave(command.execute(given, arguments, terminal.console()))
     except KeyboardInterrupt:
         out = getattr(given, "out", None)
         problems.print("stopped" + (f"; what was finished is in {out}" if out else ""), style="red")
-        return INTERRUPTED
+        return hosts.leave(INTERRUPTED)
     except Exception as problem:  # whatever it is, it is no divergence, which status 1 says
         _explain(problem, given, problems)
-        return COULD_NOT
+        return hosts.leave(COULD_NOT)
     finally:
         logging.captureWarnings(False)
 
@@ -67,7 +67,9 @@ def _explain(problem: Exception, given: argparse.Namespace, problems: Console) -
     if given.verbose:
         problems.print_exception()
     text = str(problem)[:_LONGEST] or type(problem).__name__
-    if isinstance(problem, MemoryError):
+    if words := hosts.lost(problem):
+        text = f"{words}; with --resume, started again, they go on from the last epoch that was saved"
+    elif isinstance(problem, MemoryError):
         text = f"there is not enough memory: {text}"
     elif not isinstance(problem, (ValueError, OSError, ImportError, RuntimeError)):
         text = f"{type(problem).__name__}: {text}"

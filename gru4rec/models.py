@@ -17,7 +17,7 @@ from gru4rec.options import OPTIONS
 from gru4rec.published import Params
 
 # where and how a model computes: no result follows from them
-COMPUTED = ("backend", "device", "steps_per_call", "jit_compile")
+COMPUTED = ("backend", "device", "steps_per_call", "jit_compile", "devices")
 _NEEDED = ("sample_store", "on_step", "on_epoch_end")
 
 
@@ -87,7 +87,7 @@ def written_by(path: Path) -> str:
 def check_writer(path: Path, name: str) -> None:
     """Raise ValueError where ``path`` is a file of one shipped engine, and ``name`` is the other."""
     writer = written_by(path)
-    if name.partition("-")[0] != writer:
+    if engines.base(name).partition("-")[0] != writer:
         raise ValueError(f"--engine {name}: {path} was saved by {writer}, and no other engine reads it")
 
 

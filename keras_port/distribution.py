@@ -9,6 +9,10 @@ computed on every device; each device then updates the rows that are its own, fo
 Processes join by :func:`join` and then all run the same program on the same data.
 """
 
+import os
+import sys
+import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Callable, Iterator
@@ -99,9 +103,10 @@ class Split:
     def shape(self, variable: Any) -> tuple[int, ...]:
         """The shape of a variable without the rows that fill it up."""
         shape = tuple(variable.shape)
-        return (self.n_items, *shape[1:]) if self._is_split(variable) else shape
+        return (self.n_items, *shape[1:]) if self.is_split(variable) else shape
 
-    def _is_split(self, variable: Any) -> bool:
+    def is_split(self, variable: Any) -> bool:
+        """Whether this variable's rows are split over devices."""
         return self.devices > 1 and not variable.value.sharding.is_fully_replicated
 
     def assign(self, variable: Any, values: Any) -> None:
@@ -113,7 +118,7 @@ class Split:
 
     def read(self, variable: Any) -> np.ndarray:
         """A copy of a variable, without the rows that fill it up. With several processes all of them have to call."""
-        if not self._is_split(variable):
+        if not self.is_split(variable):
             return backend.to_numpy(variable)
         value = variable.value
         if value.is_fully_addressable:
@@ -137,10 +142,6 @@ class Split:
         first = pieces[0].index[0].start or 0
         rows = np.concatenate([np.asarray(piece.data) for piece in pieces])
         return min(first, self.n_items), rows[: max(0, self.n_items - first)]
-
-    def is_split(self, variable: Any) -> bool:
-        """Whether this variable's rows are split over devices."""
-        return self._is_split(variable)
 
     def take(self, table: Any, indices: Any) -> Any:
         """The rows of an item tensor at ``indices`` of any shape, on every device; within a program."""
@@ -262,3 +263,69 @@ def wait_for_all(name: str) -> None:
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(name)
+
+
+def join(address: str, process: int, processes: int) -> None:
+    """Compute together with other processes, which all call this, before anything is computed.
+
+    Args:
+        address: HOST:PORT of process 0, the same in every process.
+        process: the number of this one, from 0.
+        processes: how many there are in all.
+
+    Raises:
+        ValueError: what is given is not accepted, or Keras does not run on JAX.
+        RuntimeError: JAX has computed already, or the others were not found within five minutes.
+    """
+    if backend.NAME != "jax":
+        raise ValueError(f"--hosts with KERAS_BACKEND={backend.NAME}: it is accepted with jax")
+    host, colon, port = str(address).rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ValueError(f"--hosts {address}: HOST:PORT of process 0 is accepted")
+    if processes < 1:
+        raise ValueError(f"--processes {processes}: a whole number of at least 1 is accepted")
+    if not 0 <= process < processes:
+        raise ValueError(f"--process {process}: a whole number from 0 to {processes - 1} is accepted")
+    import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(address, processes, process)
+
+
+def lost(problem: BaseException) -> str | None:
+    """In words, if a program failed because another process is gone; None otherwise."""
+    if process_count() == 1:
+        return None
+    import jax
+
+    if not isinstance(problem, jax.errors.JaxRuntimeError):
+        return None
+    first = str(problem).splitlines()[0][:300]
+    return f"another process of this training has ended, or cannot be reached ({first})"
+
+
+@contextmanager
+def leaving_together() -> Iterator[None]:
+    """Within, an error ends this process at once: at a usual end JAX would wait for the others, which wait for it."""
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+    except BaseException as problem:
+        if (words := lost(problem)) is None:
+            traceback.print_exc()
+        else:
+            print(f"error: {words}", file=sys.stderr)
+        leave(130 if isinstance(problem, KeyboardInterrupt) else 2)
+
+
+def leave(status: int) -> None:
+    """End this process with a status that is not 0, at once where it computes with others; return otherwise."""
+    if status and process_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    if status:
+        sys.exit(status)

@@ -224,8 +224,11 @@ class GRU4Rec:
         serving.export(self._trainer.model, self.itemidmap.index, path, k)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write weights, settings, item ids, optimizer state, random streams and epochs done to one file, whole."""
-        checkpoint.write(self._trainer.checkpoint(), path)
+        """Write weights, settings, item ids, optimizer state, random streams and epochs done to one file, whole.
+
+        Several processes that compute together all have to call: each writes its rows beside it.
+        """
+        self._trainer.save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike, **options: Any) -> "GRU4Rec":

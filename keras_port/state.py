@@ -56,9 +56,16 @@ class TrainingState:
         """(n,) events of each item in the data; None before the first training."""
         return None if self.sampler is None else np.asarray(self.sampler.support)
 
-    def get_weights(self) -> dict[str, np.ndarray]:
-        """Copies of the weights."""
-        return {name: self.split.read(variable) for name, variable in self.model.named_weights.items()}
+    def get_weights(self, split: bool = True) -> dict[str, np.ndarray]:
+        """Copies of the weights; without ``split`` of those alone whose rows are not split over devices."""
+        found = self.model.named_weights.items()
+        return {name: self.split.read(v) for name, v in found if split or not self.split.is_split(v)}
+
+    def split_tensors(self) -> dict[str, keras.Variable]:
+        """The variables whose rows are split over devices, by their names in a file."""
+        found = {f"weight/{name}": variable for name, variable in self.model.named_weights.items()}
+        found |= {f"state/slot/{name}": variable for name, variable in self._slots.items()}
+        return {name: variable for name, variable in found.items() if self.split.is_split(variable)}
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Set the named weights, leave the others. Raises ValueError for an unknown name or another shape."""
@@ -114,9 +121,13 @@ class TrainingState:
             self._fingerprint = self.events.digests(self.model.settings)
         return self._fingerprint
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Everything but weights and hidden states (which are zero between epochs), as NumPy arrays by name."""
-        arrays = {f"slot/{name}": self.split.read(v) for name, v in self._slots.items()}
+    def to_arrays(self, split: bool = True) -> dict[str, np.ndarray]:
+        """Everything but weights and hidden states (which are zero between epochs), as NumPy arrays by name.
+
+        Without ``split`` those slots are left out whose rows are split over devices.
+        """
+        found = self._slots.items()
+        arrays = {f"slot/{name}": self.split.read(v) for name, v in found if split or not self.split.is_split(v)}
         arrays["epochs_done"] = np.array(self.epochs_done, np.int64)
         arrays["diverged"] = np.array(self.diverged, np.int64)
         arrays.update(checkpoint.rng_arrays("rng", self.rng.get_state()))

@@ -1,13 +1,14 @@
 """The training of a model: one step, one epoch, and the loop over epochs."""
 
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import keras
 import numpy as np
 
-from keras_port import backend, dwell, initial_weights, programs, step
+from keras_port import backend, checkpoint, distribution, dwell, initial_weights, programs, step
 from keras_port.batches import Batch, DwellBatch, SessionParallel, add_last_occurrences
 from keras_port.callbacks import Progress, ProgressReport, as_list
 from keras_port.checkpoint import Checkpoint
@@ -51,6 +52,15 @@ class Trainer:
     def checkpoint(self) -> Checkpoint:
         """All that :meth:`of` goes on from."""
         return Checkpoint(self.model.settings, self.model.item_ids, self.state.get_weights(), self.state.to_arrays())
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write :meth:`checkpoint` to a file, whole or not at all; of several processes each writes its own rows."""
+        if distribution.process_count() == 1 or self.model.settings.devices == 1:
+            checkpoint.write(self.checkpoint(), path)
+            return
+        weights, slots = self.state.get_weights(split=False), self.state.to_arrays(split=False)
+        rest = Checkpoint(self.model.settings, self.model.item_ids, weights, slots)
+        checkpoint.write_parts(rest, self.state.split_tensors(), self.model.split, path)
 
     def retrained(self, events: Events, sample_store: int) -> "Trainer":
         """A trainer that goes on from the present weights with new data, whose unseen items are appended.

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gru4rec import checkpoints, engines, files, frames, metrics, models, options, terminal, training
+from gru4rec import checkpoints, engines, files, frames, hosts, metrics, models, options, terminal, training
 from gru4rec.checkpoints import Checkpoint
 from gru4rec.cli import COMMANDS
 from gru4rec.commands import arguments
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     work.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="results as .json (all of them) or .tsv (metrics)"
     )
-    arguments.add_engine(made)
+    hosts.add_arguments(arguments.add_engine(made), arguments.positive, arguments.not_negative)
     arguments.add_data(made)
     return made
 
@@ -84,6 +84,7 @@ def check(given: argparse.Namespace) -> None:
         raise ValueError("--resume with --overwrite: one of the two is accepted")
     if given.output and given.output.suffix.lower() not in SUFFIXES:
         raise ValueError(f"-o {given.output}: a file named {' or '.join(SUFFIXES)} is accepted")
+    hosts.check(given)
     check_paths(given)
 
 
@@ -107,10 +108,12 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
         return 0
     check(given)
     given = arguments.fill_in(given, measure=[20])
+    engines.choose_device(given.device, [given.engine or arguments.DEFAULT_ENGINE])
+    console.quiet = not hosts.join(given)
     gru, results, tests = evaluated_model(given, command, console) if given.load else trained(given, command, console)
     if not results.diverged:
         evaluate(given, gru, results, tests, console)
-    if given.output:
+    if given.output and hosts.is_first():
         results.write(given.output)
         console.print(f"results: {given.output}")
     return 1 if results.diverged else 0
@@ -122,10 +125,10 @@ Outcome = tuple[Any, Results, list[EventFile]]
 def evaluated_model(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
     """A loaded model, results without a training, and the test files."""
     name = given.engine or models.written_by(given.path)
-    if name in engines.NAMES:
+    if engines.base(name) in engines.NAMES:
         models.check_writer(given.path, name)
     spec, device = models.engine(name, given.device)
-    gru = models.load(spec, given.path)
+    gru = models.load(hosts.over_devices(spec, given), given.path)
     models.check_finite(gru, given.path)
     tests = read_tests(given, arguments.columns(given, models.columns_of(gru)), gru.itemidmap.index, console)
     console.print(f"{given.path}: {len(gru.itemidmap):,} items; {name} on the {device.upper()}")
@@ -147,7 +150,7 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
     checkpoint = Checkpoint(given.save, {"train": data.sha256}, given.sample_store) if given.save else None
     resumed = False
     if given.resume and checkpoint:
-        if given.save.exists() and maker.spec.name in engines.NAMES:
+        if given.save.exists() and engines.base(maker.spec.name) in engines.NAMES:
             models.check_writer(given.save, maker.spec.name)
         if found := checkpoint.load(maker.spec, run, gru):
             run, gru = found

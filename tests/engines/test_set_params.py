@@ -194,7 +194,7 @@ OTHER = {
 }
 OTHER_OF = {
     "original": {"backend": "c", "device": "cpu"},
-    "keras_port": {"dwell_time": 3, "dwell_weight": 0.5, "steps_per_call": 3, "jit_compile": True},
+    "keras_port": {"dwell_time": 3, "dwell_weight": 0.5, "steps_per_call": 3, "jit_compile": True, "devices": 1},
 }
 
 
