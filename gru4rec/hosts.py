@@ -39,6 +39,8 @@ def join(given: argparse.Namespace) -> bool:
     """Join the other processes, where there are any; returns whether this is the one that prints and writes."""
     if given.hosts is None:
         return True
+    if given.device == "cpu":
+        engines.choose_device("cpu", [])  # before JAX is imported; to look for GPUs would start it, which is for later
     importlib.import_module("keras_port.distribution").join(given.hosts, given.process, given.processes)
     return given.process == 0
 

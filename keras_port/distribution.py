@@ -153,6 +153,8 @@ class Split:
             rows = jax.numpy.take(table, _within(indices, self.shard), axis=0, mode="fill", fill_value=0)
             return jax.lax.psum(rows, AXIS)  # one of its terms is no zero
 
+        # a variable is its value in the present scope; JAX itself would take the one that is stored
+        table, indices = ops.convert_to_tensor(table), ops.convert_to_tensor(indices)
         return self._mapped(own, (True, False), False)(table, indices)
 
     def update(self, function: Callable, table: Any, read: Any, g: Any, slots: Any, occurrences: Any) -> Any:

@@ -108,7 +108,6 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
         return 0
     check(given)
     given = arguments.fill_in(given, measure=[20])
-    engines.choose_device(given.device, [given.engine or arguments.DEFAULT_ENGINE])
     console.quiet = not hosts.join(given)
     gru, results, tests = evaluated_model(given, command, console) if given.load else trained(given, command, console)
     if not results.diverged:
