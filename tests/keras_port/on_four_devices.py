@@ -1,4 +1,4 @@
-"""What ``devices`` may not change, on four devices of one process: run by ``test_distribution.py``, which makes them."""
+"""What ``devices`` may not change, on four devices of one process; ``test_distribution.py`` makes them and runs it."""
 
 import copy
 
