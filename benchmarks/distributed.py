@@ -148,8 +148,8 @@ def on_paper(console: Console) -> None:
         table.add_row(str(batch), str(units), f"{size / 1e6:.2f}", f"{products * 1e6:.0f}",
                       *(f"{seconds * 1e6:,.0f}" for seconds in wires))  # fmt: skip
     console.print(table)
-    console.print(f"brought = 4 (3LM + (L + 1)(M + 2048)); network = {LATENCY * 1e6:.0f} us + 2 x 7/8 x brought / speed; "
-                  "products = 6 M (M + 2048) L / 60e12")  # fmt: skip
+    console.print(f"brought = 4 (3LM + (L + 1)(M + 2048)); network = {LATENCY * 1e6:.0f} us + 2 x 7/8 x brought / "
+                  "speed; products = 6 M (M + 2048) L / 60e12")  # fmt: skip
     for name, speed in NETWORKS.items():
         lanes = 2 * 7 / 8 * 4 / speed * H100_FLOPS / 6
         console.print(f"{name}: the wire takes longer than the products below {lanes:,.0f} lanes "
