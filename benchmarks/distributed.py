@@ -16,7 +16,8 @@ import re
 import subprocess
 import sys
 import time
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from rich.console import Console

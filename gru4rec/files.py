@@ -6,9 +6,10 @@ import math
 import os
 import stat
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any
 
 try:
     import fcntl

@@ -7,10 +7,11 @@ stand in its header, with a SHA-256 over everything.
 import json
 import math
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -12,10 +12,11 @@ Processes join by :func:`join` and then all run the same program on the same dat
 import os
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -155,7 +156,7 @@ class Split:
 
         # a variable is its value in the present scope; JAX itself would take the one that is stored
         table, indices = ops.convert_to_tensor(table), ops.convert_to_tensor(indices)
-        return self._mapped(own, (True, False), False)(table, indices)
+        return self.mapped(own, (True, False), False)(table, indices)
 
     def update(self, function: Callable, table: Any, read: Any, g: Any, slots: Any, occurrences: Any) -> Any:
         """``function(table, read, g, slots, occurrences) -> (table, slots)``, in which each device updates its rows.
@@ -170,9 +171,10 @@ class Split:
             return function(table, read, g, slots, occurrences._replace(rows=rows))
 
         inputs = (True, True, False, False, False)
-        return self._mapped(own, inputs, True)(table, slots, read, g, occurrences)
+        return self.mapped(own, inputs, True)(table, slots, read, g, occurrences)
 
-    def _mapped(self, function: Callable, inputs: tuple[bool, ...], output: bool) -> Callable:
+    def mapped(self, function: Callable, inputs: tuple[bool, ...], output: bool) -> Callable:
+        """``function`` run on every device; of inputs and output that are true each has its rows, of others all."""
         import jax
 
         spec = {True: jax.sharding.PartitionSpec(AXIS), False: jax.sharding.PartitionSpec()}
@@ -229,7 +231,7 @@ def _brought(split: Split, count: int) -> Callable:
     def own(table, start):
         return jax.lax.all_gather(jax.lax.dynamic_slice_in_dim(table, start, count), AXIS)
 
-    return jax.jit(split._mapped(own, (True, False), False))
+    return jax.jit(split.mapped(own, (True, False), False))
 
 
 def process_count() -> int:
@@ -315,7 +317,7 @@ def leaving_together() -> Iterator[None]:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
         leave(end.code if isinstance(end.code, int) else int(end.code is not None))
-    except BaseException as problem:
+    except BaseException as problem:  # noqa: BLE001 - whatever it is, this process ends by it
         if (words := lost(problem)) is None:
             traceback.print_exc()
         else:

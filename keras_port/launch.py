@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import Sequence
+from collections.abc import Sequence
 
 from keras_port import distribution
 
@@ -67,7 +67,7 @@ def here(processes: int, module: Sequence[str]) -> int:
     running = [
         subprocess.Popen(
             [*command, "--process", str(number), "-m", *module], stdout=None if number == 0 else subprocess.DEVNULL
-        )  # fmt: skip
+        )
         for number in range(processes)
     ]
     try:

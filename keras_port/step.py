@@ -4,8 +4,9 @@ A state is a dict of tensors: weights by name, slots as ``SLOT/NAME``, ``hidden0
 ``log_support`` (n,). A batch is one step of a chunk of :class:`~keras_port.batches.SessionParallel`.
 """
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 from keras import ops

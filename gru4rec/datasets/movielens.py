@@ -33,10 +33,11 @@ file             releases               a line
 ===============  =====================  =====================================================================
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -123,7 +124,7 @@ def scan(file: Path, layout: Layout) -> pl.LazyFrame:
     """
     # Polars takes a separator of one byte: between two colons it sees one more field, an empty one.
     step = len(layout.separator)
-    columns = {name: pl.String for name in map(str, range(4 * step + 1))}  # up to a fifth field, one too many
+    columns = dict.fromkeys(map(str, range(4 * step + 1)), pl.String)  # up to a fifth field, one too many
     session, item, time = "0", str(step), str(3 * step)
     frame = pl.scan_csv(
         source(file),
@@ -220,8 +221,10 @@ def check_quantiles(quantiles: tuple[float, float, float]) -> None:
 
 
 def by_quantiles(days: pl.DataFrame, quantiles: tuple[float, float, float]) -> Spans:
-    """``train``, ``dev`` and ``test`` begin on the days of these quantiles of the ratings' times; all_train begins with
-    the data, and test ends with them.
+    """Spans by quantiles of the ratings' times.
+
+    ``train``, ``dev`` and ``test`` begin on the days of the quantiles; all_train begins with the data, and test ends
+    with them.
 
     days: Day (from 1970-01-01 on) and events, a row or more for each day. Raises ValueError where two sets would begin
     on the same day.

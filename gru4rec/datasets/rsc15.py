@@ -23,10 +23,11 @@ line through :func:`parse_lines`, which says what a well-formed line is and name
 
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import BinaryIO
 
 import polars as pl
 
@@ -48,7 +49,7 @@ TIMESTAMP = r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]\.[0-
 
 CLICKS = {"SessionId": pl.Int64, "ItemId": pl.Int64, "Milliseconds": pl.Int64}  # the columns of a frame of clicks
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MalformedLine(ValueError):

@@ -7,7 +7,8 @@ that they leave, and the event is ambiguous and counted. Items that are level by
 zero, or relu has cut them) have no width, and every tie mode has one right answer for them.
 """
 
-from typing import Any, Iterator, Mapping, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -170,7 +171,7 @@ def known_events(item_ids: np.ndarray, test: pd.DataFrame, columns: Columns) -> 
     """Item indices of the known test events by (session, time, item); where each session begins, and the end."""
     index = pd.Index(item_ids)
     known = test[test[columns.item].isin(index)].sort_values(
-        list((columns.session, columns.time, columns.item)), kind="stable"
+        [columns.session, columns.time, columns.item], kind="stable"
     )
     session = known[columns.session].to_numpy()
     starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])

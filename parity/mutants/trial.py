@@ -5,10 +5,11 @@ All here runs in a child process of its own (:mod:`parity.mutants.processes`).
 
 import resource
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple, Sequence
+from typing import NamedTuple
 
 from gru4rec import engines
 from gru4rec.engines import EngineSpec
