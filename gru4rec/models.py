@@ -138,6 +138,8 @@ def columns_of(gru: Any) -> Columns:
 
 def not_finite(gru: Any) -> str | None:
     """The name of the first weight that holds a NaN or an infinity; None where all are numbers."""
+    if hasattr(gru, "first_not_finite"):  # where the weights lie, which may be on many devices
+        return gru.first_not_finite()
     for name, value in (gru.get_weights() or {}).items():
         if not np.isfinite(value).all():
             return name

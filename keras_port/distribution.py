@@ -3,8 +3,8 @@
 With ``devices`` = D > 1 the rows of ``Wx0`` or ``E``, ``Wy`` and ``By``, and of their optimizer slots, are split over D
 devices (``NamedSharding(mesh, P("items"))``); everything else is on each of them. n is filled up to a multiple of D
 with rows that nothing reads. A step is the same step in the same order: the rows read are brought together by one
-``psum`` a tensor, in which each has one term that is not zero, so that nothing is rounded; cost and gradients are
-computed on every device; each device then updates the rows that are its own, for which nothing is sent.
+``psum``, in which each has one term that is not zero, so that nothing is rounded; cost and gradients are computed on
+every device; each device then updates the rows that are its own, for which nothing is sent.
 
 Processes join by :func:`join` and then all run the same program on the same data.
 """
@@ -12,7 +12,7 @@ Processes join by :func:`join` and then all run the same program on the same dat
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -146,17 +146,28 @@ class Split:
 
     def take(self, table: Any, indices: Any) -> Any:
         """The rows of an item tensor at ``indices`` of any shape, on every device; within a program."""
+        return self.take_all({"": table}, {"": indices})[""]
+
+    def take_all(self, tables: Mapping[str, Any], indices: Mapping[str, Any]) -> dict[str, Any]:
+        """:meth:`take` of several tensors of one type, by name, in a single exchange."""
         if self.devices == 1:
-            return ops.take(table, indices, axis=0)
+            return {name: ops.take(table, indices[name], axis=0) for name, table in tables.items()}
         import jax
 
-        def own(table, indices):
-            rows = jax.numpy.take(table, _within(indices, self.shard), axis=0, mode="fill", fill_value=0)
-            return jax.lax.psum(rows, AXIS)  # one of its terms is no zero
+        def own(tables, indices):
+            rows = {
+                name: jax.numpy.take(table, _within(indices[name], self.shard), axis=0, mode="fill", fill_value=0)
+                for name, table in tables.items()
+            }
+            ends = np.cumsum([values.size for values in rows.values()])
+            found = jax.lax.psum(jax.numpy.concatenate([values.ravel() for values in rows.values()]), AXIS)
+            parts = jax.numpy.split(found, ends[:-1])  # of each sum one term at most is no zero
+            return {name: part.reshape(rows[name].shape) for name, part in zip(rows, parts, strict=True)}
 
         # a variable is its value in the present scope; JAX itself would take the one that is stored
-        table, indices = ops.convert_to_tensor(table), ops.convert_to_tensor(indices)
-        return self.mapped(own, (True, False), False)(table, indices)
+        tables = {name: ops.convert_to_tensor(table) for name, table in tables.items()}
+        indices = {name: ops.convert_to_tensor(indices[name]) for name in tables}
+        return self.mapped(own, (True, False), False)(tables, indices)
 
     def update(self, function: Callable, table: Any, read: Any, g: Any, slots: Any, occurrences: Any) -> Any:
         """``function(table, read, g, slots, occurrences) -> (table, slots)``, in which each device updates its rows.

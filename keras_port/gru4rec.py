@@ -159,6 +159,10 @@ class GRU4Rec:
         """Set the named weights, leave the others. Raises ValueError for an unknown name or another shape."""
         self._trainer.state.set_weights(weights)
 
+    def first_not_finite(self) -> str | None:
+        """The name of the first weight that is not finite everywhere; None where all are."""
+        return prediction.first_not_finite(self._trainer.model)
+
     def get_optimizer_state(self) -> dict[str, np.ndarray]:
         """Optimizer state, named SLOT/WEIGHT: acc, upd, mean, count, vel."""
         return self._trainer.state.get_slots()

@@ -151,7 +151,8 @@ class ItemScorer(_WeightedLayer):
 
     def lookup(self, indices: Any) -> tuple[Any, Any]:
         """The rows of ``indices`` in Wy and in By."""
-        return self.split.take(self.Wy, indices), self.split.take(self.By, indices)
+        rows = self.split.take_all({"Wy": self.Wy, "By": self.By}, {"Wy": indices, "By": indices})
+        return rows["Wy"], rows["By"]
 
     def call(self, h: Any, Wy: Any = None, By: Any = None, columns: Any = None, training: bool = False) -> Any:
         if Wy is None:

@@ -29,7 +29,9 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
         What changes of the state; the cost; the gradients by weight name, before grad_cap, per occurrence for rows.
     """
     settings, where = model.settings, occurrences_of(model, batch)
-    rows = {name: model.split.take(state[name], where[name].rows) for name in where}
+    rows = model.split.take_all(
+        {name: state[name] for name in where}, {name: found.rows for name, found in where.items()}
+    )
     dense = {name: state[name] for name in model.named_weights if name not in rows}
     hidden = [state[f"hidden{k}"] for k in range(len(settings.layers))]
 

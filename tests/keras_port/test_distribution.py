@@ -87,7 +87,7 @@ def test_one_device_and_four_are_the_same_engine(tmp_path):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    for name, seed, sessions in (("train", 0, 3000), ("test", 1, 100)):
+    for name, seed, sessions in (("train", 0, 800), ("test", 1, 100)):
         frame = keras_data.events(301, sessions, seed + 1)
         frame.to_csv(folder / f"{name}.tsv", sep="\t", index=False)
     return folder
