@@ -15,7 +15,7 @@ from typing import Any
 try:
     import fcntl
 except ImportError:  # no file locks on this system: left-over files then stay
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # Windows has none
 
 SUFFIX = ".part"
 _SCRATCH, _LOCK = ".gru4rec-scratch-", "lock"
