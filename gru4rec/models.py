@@ -1,5 +1,6 @@
 """Models of an engine: made with given options, or loaded from a file, which says itself which engine wrote it."""
 
+import importlib
 import inspect
 import json
 from dataclasses import asdict, dataclass
@@ -152,8 +153,8 @@ def columns_of(gru: Any) -> Columns:
 
 def not_finite(gru: Any) -> str | None:
     """The name of the first weight that holds a NaN or an infinity; None where all are numbers."""
-    if hasattr(gru, "first_not_finite"):  # where the weights lie, which may be on many devices
-        return gru.first_not_finite()
+    if hasattr(getattr(gru, "model", None), "named_weights"):  # of keras_port, which may lie on many devices
+        return importlib.import_module("keras_port.prediction").first_not_finite(gru.model)
     for name, value in (gru.get_weights() or {}).items():
         if not np.isfinite(value).all():
             return name

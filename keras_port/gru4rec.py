@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_port import batches, checkpoint, distribution, evaluation, events, item_ids, prediction, serving
+from keras_port import batches, checkpoint, evaluation, events, item_ids, prediction, serving, training
 from keras_port.callbacks import check as check_callbacks
 from keras_port.events import Columns
 from keras_port.model import SessionModel
@@ -29,19 +29,18 @@ class GRU4Rec:
     def __init__(
         self, loss: str = "bpr-max", final_act: str = "linear", hidden_act: str = "tanh",
         layers: Sequence[int] = (100,), n_epochs: int = 10, batch_size: int = 32, dropout_p_hidden: float = 0.0,
-        dropout_p_embed: float = 0.0,
-        learning_rate: float = 0.1, momentum: float = 0.0, lmbd: float = 0.0, embedding: int | str = 0,
-        n_sample: int = 2048, sample_alpha: float = 0.75, smoothing: float = 0.0, constrained_embedding: bool = False,
-        adapt: str | None = "adagrad", adapt_params: Sequence[float] = (), grad_cap: float = 0.0, bpreg: float = 1.0,
-        sigma: float = 0.0, init_as_normal: bool = False, train_random_order: bool = False, time_sort: bool = True,
-        session_key: str = "SessionId", item_key: str = "ItemId", time_key: str = "Time", *, logq: float = 0.0,
-        dwell_time: int = 0, dwell_weight: float = 0.0, dtype: str = "float32", seed: int = 42,
-        dropout_seed: int = 12345, steps_per_call: int = 32, jit_compile: bool = True, devices: int = 1,
+        dropout_p_embed: float = 0.0, learning_rate: float = 0.1, momentum: float = 0.0, lmbd: float = 0.0,
+        embedding: int | str = 0, n_sample: int = 2048, sample_alpha: float = 0.75, smoothing: float = 0.0,
+        constrained_embedding: bool = False, adapt: str | None = "adagrad", adapt_params: Sequence[float] = (),
+        grad_cap: float = 0.0, bpreg: float = 1.0, sigma: float = 0.0, init_as_normal: bool = False,
+        train_random_order: bool = False, time_sort: bool = True, session_key: str = "SessionId",
+        item_key: str = "ItemId", time_key: str = "Time", *, logq: float = 0.0, dwell_time: int = 0,
+        dwell_weight: float = 0.0, dtype: str = "float32", seed: int = 42, dropout_seed: int = 12345,
+        steps_per_call: int = 32, jit_compile: bool = True, devices: int = 1,
     ) -> None:  # fmt: skip
         given = locals()
         self._settings = Settings(**{name: given[name] for name in OPTIONS})
         self._settings.warn_of_odd_pairs(stacklevel=2)
-        distribution.check(self.devices)
         self.trainer: Trainer | None = None
         self.itemidmap: pd.Series | None = None
         self._ids = pd.Index([])  # of itemidmap
@@ -66,9 +65,7 @@ class GRU4Rec:
 
     def set_params(self, **params: Any) -> "GRU4Rec":
         """Set options from values or texts ('100/50', '1'), all or none; errors: see :meth:`.Settings.changed`."""
-        settings = self._settings.changed(params, OPTIONS if self.trainer is None else ("n_epochs",))
-        distribution.check(settings.devices)
-        self._settings = settings
+        self._settings = self._settings.changed(params, OPTIONS if self.trainer is None else ("n_epochs",))
         if self.trainer is not None:
             self.trainer.model.settings = self._settings
         return self
@@ -162,10 +159,6 @@ class GRU4Rec:
         """Set the named weights, leave the others. Raises ValueError for an unknown name or another shape."""
         self._trainer.state.set_weights(weights)
 
-    def first_not_finite(self) -> str | None:
-        """The name of the first weight that is not finite everywhere; None where all are."""
-        return prediction.first_not_finite(self._trainer.model)
-
     def get_optimizer_state(self) -> dict[str, np.ndarray]:
         """Optimizer state, named SLOT/WEIGHT: acc, upd, mean, count, vel."""
         return self._trainer.state.get_slots()
@@ -228,11 +221,8 @@ class GRU4Rec:
         serving.export(self._trainer.model, self._ids, path, k)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write weights, settings, item ids, optimizer state, random streams and epochs done to one file, whole.
-
-        Several processes that compute together all have to call: each writes its rows beside it.
-        """
-        self._trainer.save(path)
+        """Write weights, settings, item ids, optimizer state, random streams and epochs done to one file, whole."""
+        training.save(self._trainer, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike, **options: Any) -> "GRU4Rec":

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_port import activations, dwell
+from keras_port import activations, distribution, dwell
 
 LOSSES = ("top1", "bpr", "cross-entropy", "xe_logit", "top1-max", "bpr-max")
 DECAY_RATES = {None: 0, "adagrad": 0, "rmsprop": 1, "adadelta": 1, "adam": 2}  # how many each optimizer has
@@ -295,6 +295,7 @@ class Settings:
             raise NotAccepted.of("adapt_params", shown, accepted)
         if self.batch_size < 2 and not self.n_sample:
             raise NotAccepted.of("batch_size", self.batch_size, "at least 2 with n_sample=0")
+        distribution.check(self.devices)
 
     @staticmethod
     def parse(name: str, text: str) -> Any:

@@ -55,15 +55,6 @@ class Trainer:
         """All that :meth:`of` goes on from."""
         return Checkpoint(self.model.settings, self.model.known_ids, self.state.get_weights(), self.state.to_arrays())
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write :meth:`checkpoint` to a file, whole or not at all; of several processes each writes its own rows."""
-        if distribution.process_count() == 1 or self.model.settings.devices == 1:
-            checkpoint.write(self.checkpoint(), path)
-            return
-        weights, slots = self.state.get_weights(split=False), self.state.to_arrays(split=False)
-        rest = Checkpoint(self.model.settings, self.model.item_ids, weights, slots)
-        checkpoint.write_parts(rest, self.state.split_tensors(), self.model.split, path)
-
     def retrained(self, events: Events, sample_store: int) -> "Trainer":
         """A trainer that goes on from the present weights with new data, whose unseen items are appended.
 
@@ -290,6 +281,16 @@ class Trainer:
         logger.error("%s: %s, training stops", why, where)
         self.state.diverged = True
         return {"loss": float("nan")}
+
+
+def save(trainer: Trainer, path: str | os.PathLike) -> None:
+    """Write a trainer's checkpoint to a file, whole or not at all; of several processes each writes its own rows."""
+    model, state = trainer.model, trainer.state
+    if distribution.process_count() == 1 or model.settings.devices == 1:
+        checkpoint.write(trainer.checkpoint(), path)
+        return
+    rest = Checkpoint(model.settings, model.known_ids, state.get_weights(False), state.to_arrays(False))
+    checkpoint.write_parts(rest, state.split_tensors(), model.split, path)
 
 
 def _padded(values: np.ndarray, rows: int, fill: Any) -> np.ndarray:

@@ -180,6 +180,9 @@ def test_more_devices_than_there_are():
     with pytest.raises(ValueError, match=words):
         gru.set_params(devices=5)
     assert gru.devices == 1
+    gru.build(41)
+    with pytest.raises(RuntimeError, match="^devices=4: the model is built with 1; a new model takes other options$"):
+        gru.set_params(devices=4)
 
 
 def test_blocks_of_a_table_are_put_together(monkeypatch):
