@@ -77,7 +77,7 @@ def main() -> None:
         axes.semilogy(values, label=label, color=color, linewidth=1.4)
     axes.set(xlabel="training step", ylabel="relative difference of the cost", ylim=(UNIT / 2, 1))
     axes.set_title("original (JAX) and keras_port: bpr-max of RSC15, embedded data, float64", fontsize=10)
-    axes.legend(fontsize=8, loc="upper left", frameon=False)
+    axes.legend(fontsize=8, loc="center right", frameon=False)
     axes.grid(alpha=0.25)
     figure.savefig(args.out, bbox_inches="tight", metadata={"Date": None})
 
