@@ -54,3 +54,4 @@ docs: $(VENV)/.installed-jax,docs
 
 lint: $(VENV)/.installed-jax,test
 	$(VENV)/bin/python -m ruff check . $(ARGS)
+	$(VENV)/bin/python -m mypy
