@@ -50,7 +50,7 @@ test: $(VENV)/.installed-jax,test
 
 # Warnings are errors, and so is a cell of a notebook that fails.
 docs: $(VENV)/.installed-jax,docs
-	$(VENV)/bin/python -m sphinx -b html -W --keep-going docs build/docs $(ARGS)
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m sphinx -b html -W --keep-going docs build/docs $(ARGS)
 
 lint: $(VENV)/.installed-jax,test
 	$(VENV)/bin/python -m ruff check . $(ARGS)
