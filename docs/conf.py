@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 project = "GRU4Rec"
 author = "the authors of the files"
 release = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.MULTILINE)[1]  # type: ignore[index]
 
 extensions = [
+    "mathml",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
@@ -30,7 +31,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_default_options = {"members": True}
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"GRU4Rec {release}"
 html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 exclude_patterns = ["_build", "jupyter_execute"]
