@@ -14,6 +14,8 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from gru4rec import signals
+
 HEARTBEAT, GRACE = 10, 60  # seconds between a running trial's signs of life; without any for so long it was cut off
 RETRIES = 2  # of a trial whose process was killed, which the trial itself may have caused
 FAILURES = 3  # trials in a row that fail before a process gives up
@@ -196,6 +198,7 @@ def work(
 
     failures = 0
     while True:
+        signals.check()
         check_setup(study, setup)
         optuna.storages.fail_stale_trials(study)
         count = len(done(study))
@@ -214,6 +217,9 @@ def work(
             _queue_again(study, current)
             raise
         except Exception as error:
+            if signals.came():  # the error is what a library made of the interruption
+                _queue_again(study, current)
+                raise KeyboardInterrupt from error
             problem = error
         if problem and not current:
             raise problem
