@@ -13,6 +13,8 @@ from gru4rec import terminal
 
 # Each is imported when it is asked for: Optuna takes a second.
 COMMANDS = {
+    "evaluate": "gru4rec.commands.evaluate",
+    "score": "gru4rec.commands.score",
     "tune": "gru4rec.commands.tune",
     "rsc15": "gru4rec.commands.rsc15",
     "movielens": "gru4rec.commands.movielens",

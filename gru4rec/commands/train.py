@@ -21,6 +21,7 @@ EPILOG = """
 Instead of PATH, with --help of their own:
   tune       search for good options            rsc15      the published settings on RSC15, raw file to table
   movielens  the same on MovieLens              dwelltime  does dwell time help?
+  evaluate   models side by side, their lists     score     lists of any program
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
   sample     synthetic data in a raw format     check      what is wrong with files of sessions
   reproduce  a published result, raw files to report
