@@ -1,9 +1,9 @@
 """How sure a figure is: intervals by bootstrap over sessions, paired tests between models, many of them corrected.
 
 Predictions of one session hang together, so whole sessions are drawn. A figure is a mean over predictions: with the
-sums x_s and the counts c_s of sessions, sum x_s / sum c_s, and both are drawn together. The same draws serve all figures
-at once, as one matrix product: a hundred figures take no longer than one, where ``scipy.stats.bootstrap`` and
-``scipy.stats.permutation_test``, which the tests compare this with, draw anew for each.
+sums x_s and the counts c_s of sessions, sum x_s / sum c_s, and both are drawn together. The same draws serve all
+figures at once, as one matrix product: a hundred figures take hardly longer than one, where ``scipy.stats.bootstrap``
+and ``scipy.stats.permutation_test``, which the tests compare this with, draw anew for each.
 """
 
 from collections.abc import Iterator
