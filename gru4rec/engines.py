@@ -55,7 +55,7 @@ class EngineSpec:
     """
 
     name: str
-    cls: type
+    cls: type[Any]
     options: dict[str, Any] = field(default_factory=dict)
     evaluation: Any = None
     is_trained: bool = True
@@ -125,7 +125,7 @@ def _backend_file() -> str:
     return f" (Keras' backend is named in {file})" if file.is_file() else ""
 
 
-def _evaluation_of(cls: type) -> Any:
+def _evaluation_of(cls: type[Any]) -> Any:
     """``cls.evaluation``, or the module ``evaluation`` of the class's package; None where neither is there."""
     if hasattr(cls, "evaluation"):
         return cls.evaluation
@@ -260,10 +260,10 @@ def device_of(engine: Any) -> str:
     """
     if hasattr(engine, "computed_on"):
         return str(engine.computed_on)
-    backend = getattr(engine, "_backend", None)
+    backend: Any = getattr(engine, "_backend", None)
     if hasattr(backend, "description"):
         return backend.description
-    model = getattr(engine, "model", None)
+    model: Any = getattr(engine, "model", None)
     if hasattr(model, "named_weights"):
         import keras
 

@@ -61,14 +61,14 @@ def read(frame: Any, columns: Columns, known: pd.Index, what: str = "data") -> S
     Raises:
         TypeError, ValueError: for a frame that cannot be read, which names column and reason.
     """
-    from original.events import check_same_kind, factorize, in_type_of, read_table  # no engine before it is asked for
+    from original import events  # no engine before it is asked for
 
-    table = read_table(frame, columns, what)
+    table = events.read_table(frame, events.Columns(*columns), what)
     label = f"{what}: column {columns.item!r}"
-    check_same_kind(table.item, known, label)
-    items = known.get_indexer(in_type_of(known, table.item, label))
-    codes, ids = factorize(table.session, what, columns.session)
-    order = np.lexsort((factorize(table.item, what, columns.item)[0], table.time, codes))
+    events.check_same_kind(table.item, known, label)
+    items = known.get_indexer(events.in_type_of(known, table.item, label))
+    codes, ids = events.factorize(table.session, what, columns.session)
+    order = np.lexsort((events.factorize(table.item, what, columns.item)[0], table.time, codes))
     order = order[items[order] >= 0]
     lengths = np.bincount(codes[order], minlength=len(ids))
     return Sessions(items[order].astype(np.int64), np.r_[0, lengths.cumsum()], ids)

@@ -80,7 +80,7 @@ def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], he
     text = json.dumps(entries).encode()
     text += b" " * (-len(text) % 8)
 
-    def write(file):
+    def write(file: BinaryIO) -> None:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for values in little.values():
@@ -148,5 +148,5 @@ def digest(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         values = tensors[name]
         found.update(json.dumps([name, _NAMES[values.dtype], values.shape]).encode())
-        found.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+        found.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return found.hexdigest()

@@ -3,7 +3,7 @@
 Every fault is put into the Keras engine in turn, and the named check has to catch it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -22,11 +22,12 @@ from parity.checks.trajectory import Spread, check_trajectory
 from parity.checks.transfer import check_transfer
 from parity.faults import FAULTS, SETTINGS, Fault
 from parity.measure import CHECKS, Checks, Comparison
+from parity.protocol import Engine
 from parity.recordings.reading import SHIPPED, read
 from parity.recordings.recording import Recording
 from parity.scale import Conditioning
 from parity.scenario import Scenario
-from parity.walk import walk
+from parity.walk import Record, walk
 
 MADE = tuple(name for name in CHECKS if name != "training")
 
@@ -64,7 +65,7 @@ class Reference:
         rows = rows_to_draw(self.scenario.params["batch_size"])
         return self._once("masks", lambda: masks_of(self.scenario.prepare(self.spec), rows))
 
-    def records(self):
+    def records(self) -> list[Record]:
         """One epoch of the reference in float64, from the weights that its engine of the scenario's type starts at."""
 
         def make():
@@ -74,7 +75,7 @@ class Reference:
 
         return self._once("records", make)
 
-    def plain(self, rounds: bool = False):
+    def plain(self, rounds: bool = False) -> tuple[Engine, Engine]:
         """The harness's own program in float64 and in float32, on which scales are measured. rounds: of the latter."""
         return self.exact.plain(), scenario(self.scenario.name, "float32").plain(rounds)
 
@@ -109,35 +110,35 @@ def run_checks(reference: Reference, spec: EngineSpec, wanted: set[str] | None =
     """The checks named in ``wanted`` (all by default) of the engine ``spec`` against a recorded reference."""
     checks, s, bound = Checks(), reference.scenario, forced(reference.scenario.dtype)
 
-    def data_checks(checks):
+    def data_checks(checks: Checks) -> None:
         start = start_of(s.prepare(spec))
         check_items(checks, reference.start(), start)
         check_initial_weights(checks, reference.start(), start)
         check_batches(checks, reference.batches(), epochs_of(s.prepare(spec)))
 
-    def steps(checks):
+    def steps(checks: Checks) -> None:
         scales = reference.scales()
         check_steps(checks, reference.records(), s.prepare(spec), bound, lambda record: scales[record.number])
 
-    def free(checks):
+    def free(checks: Checks) -> None:
         spreads, engine = reference.spreads(), s.prepare(spec)
         check_trajectory(checks, reference.records(), engine, s.params, 1, s.dtype, lambda r: spreads[r.number])
 
-    def fitted(checks):
+    def fitted(checks: Checks) -> None:
         short, expected = reference.fit()
         if expected is None:
             checks["fit"].not_covered.append("chaotic in the first epoch")
         else:
             fit.check_fit(checks, expected, short, spec)
 
-    def ranking(checks):
+    def ranking(checks: Checks) -> None:
         check_ranking(checks, reference.ranking(), s.prepare(spec), spec.evaluation, s.dataset.test)
 
-    def transfer(checks):
+    def transfer(checks: Checks) -> None:
         for a, b in ((spec, reference.spec), (reference.spec, spec)):
             check_transfer(checks, s.prepare(a), s.prepare(b), bound, f"{a.name} to {b.name}")
 
-    def dropout(checks):
+    def dropout(checks: Checks) -> None:
         check_dropout(checks, reference.masks(), s.prepare(spec))
 
     for names, function in (
@@ -217,5 +218,5 @@ def _recording(name: str) -> tuple[Recording, list[golden.Reach]]:
     return recording, golden.reach(recording)
 
 
-def settings_used(faults: tuple[Fault, ...] = FAULTS) -> list[str]:
+def settings_used(faults: Sequence[Fault] = FAULTS) -> list[str]:
     return list(dict.fromkeys(fault.setting for fault in faults))

@@ -45,8 +45,9 @@ class Option:
                 return value
         elif isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
             is_whole = isinstance(value, Integral) or float(value).is_integer()
-            if self.least <= value <= self.most and (is_whole or not self.whole):
-                return int(value) if self.whole else float(value)
+            number: Any = value  # the type Real has no comparison
+            if self.least <= number <= self.most and (is_whole or not self.whole):
+                return int(number) if self.whole else float(number)
         raise ValueError(f"{name}={value!r}: {self.accepted} is accepted")
 
     def parsed(self, name: str, text: str) -> Any:

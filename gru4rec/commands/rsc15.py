@@ -17,6 +17,7 @@ from gru4rec.jobs.arguments import (
     add_model_options,
     add_output_options,
     check,
+    check_source,
     choose,
     column_names,
     parse_overrides,
@@ -68,18 +69,15 @@ def load_data(given: argparse.Namespace, columns: Columns) -> Dataset:
 
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 1 where a training diverged, else 0."""
-    if (given.train is None) != (given.test is None):
-        raise ValueError("--train and --test go together")
-    if given.clicks and given.train:
-        raise ValueError("--clicks and --train/--test: one of the two is accepted")
-    check(given, inputs=(given.clicks, given.train, given.test))
+    check_source(given, ("clicks",))
+    inputs = [("--clicks", given.clicks), ("--train", given.train), ("--test", given.test)]
+    check(given, inputs)
     overrides = parse_overrides(given.set)
     embedded = not (given.clicks or given.train)
     configs = choose(given.config or (EMBEDDED_CONFIGS if embedded else DEFAULT_CONFIGS), RSC15)
     if embedded:
         configs = embedded_configs(configs)
     jobs = plan(configs, given, overrides, given.epochs or (EMBEDDED_EPOCHS if embedded else None))
-    inputs = [("--clicks", given.clicks), ("--train", given.train), ("--test", given.test)]
     Outputs.of(given).prepare(jobs, inputs, given.resume or given.overwrite)
     with terminal.console(stderr=True).status("reading the data"):
         data = load_data(given, column_names(overrides))

@@ -142,7 +142,9 @@ def single_events(events: Events) -> Finding:
 
 def numbers_in_disguise(events: Events) -> Finding:
     """Ids that a program which reads them as numbers would change, or take for one another."""
-    parts, level, figures = [], "fine", {}
+    parts: list[str] = []
+    level: Level = "fine"
+    figures: dict[str, Any] = {}
     for name in events.texts:
         ids = events.frame[name].unique()
         digits = ids.filter(ids.str.contains(r"^[+-]?[0-9]+(\.0*)?$"))
@@ -158,7 +160,7 @@ def numbers_in_disguise(events: Events) -> Finding:
                 f"{name} ids are texts: {_share(len(odd), len(ids))} look like numbers and are none, as {example!r}"
                 + (f"; read as numbers, {merged:,} ids would be another's" if merged else "")
             )
-    return _finding("ids", events.name, level, "; ".join(parts) or _kinds(events), **figures)  # type: ignore[arg-type]
+    return _finding("ids", events.name, level, "; ".join(parts) or _kinds(events), **figures)
 
 
 def _kinds(events: Events) -> str:
@@ -179,8 +181,8 @@ def units(events: Events) -> Finding:
 
 
 def _span(events: Events) -> str:
-    times = events.frame["time"]
-    first, last = (np.datetime64(int(time), "s") for time in (times.min(), times.max()))  # type: ignore[arg-type]
+    seconds = events.frame["time"].to_numpy()
+    first, last = (np.datetime64(int(time), "s") for time in (seconds.min(), seconds.max()))
     return f"{first} to {last}, UTC"
 
 
@@ -191,8 +193,8 @@ def ratings(events: Events, stars: pl.Series | None = None) -> Finding:
     """
     several = events.sessions.filter(pl.col("n") > 1)
     repeated = int((several["n"] > several["n_items"]).sum())
-    span = float((several["last"] - several["first"]).median() or 0.0) if len(several) else 0.0
-    mean = float(several["n"].mean() or 0.0) if len(several) else 0.0
+    means = several.select((pl.col("last") - pl.col("first")).median(), pl.col("n").mean()) if len(several) else None
+    span, mean = (0.0, 0.0) if means is None else (float(each or 0.0) for each in means.row(0))
     signs = []
     if len(several) >= MANY and not repeated and mean > 3:
         signs.append("no session has an item twice")

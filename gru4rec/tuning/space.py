@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from gru4rec import files, options
 from gru4rec.baselines.options import Table
@@ -23,7 +23,8 @@ from gru4rec.published import Params
 from gru4rec.terminal import quoted, shortened
 
 _KEYS = ("name", "dtype", "values", "step", "log")
-_RANGES = {"int": IntDistribution, "float": FloatDistribution}
+Distribution = CategoricalDistribution | IntDistribution | FloatDistribution
+_RANGES: dict[str, Callable[..., Distribution]] = {"int": IntDistribution, "float": FloatDistribution}
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Parameter:
     """A constructor option of GRU4Rec, or of a baseline, and the values that it may take."""
 
     name: str
-    distribution: BaseDistribution
+    distribution: Distribution
     parse: options.Parse = options.parse
 
     def ends(self) -> list[Any]:
@@ -48,8 +49,9 @@ class Parameter:
         d = self.distribution
         if isinstance(d, CategoricalDistribution):
             return self.option(trial.suggest_categorical(self.name, d.choices))
-        suggest = trial.suggest_int if isinstance(d, IntDistribution) else trial.suggest_float
-        return self.option(suggest(self.name, d.low, d.high, step=d.step, log=d.log))
+        if isinstance(d, IntDistribution):
+            return self.option(trial.suggest_int(self.name, d.low, d.high, step=d.step, log=d.log))
+        return self.option(trial.suggest_float(self.name, d.low, d.high, step=d.step, log=d.log))
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ def _parameter(entry: Any, known: Table | None) -> Parameter:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise ValueError(f"{shortened(json.dumps(entry))}: an object with name, dtype and values is needed")
     name = entry["name"]
-    model, names, parse = ("GRU4Rec", OPTIONS, options.parse)
+    model, names = "GRU4Rec", tuple(OPTIONS)
+    parse: options.Parse = options.parse
     if known is not None:
         model, names, parse = known.model, known.names, known.parse
     if name not in names:
@@ -150,7 +153,7 @@ def _parameter(entry: Any, known: Table | None) -> Parameter:
     return parameter
 
 
-def _distribution(name: str, entry: dict[str, Any]) -> BaseDistribution:
+def _distribution(name: str, entry: dict[str, Any]) -> Distribution:
     dtype, values = entry.get("dtype"), entry.get("values")
     if not isinstance(values, list) or not values:
         raise ValueError(f"{name}: values={shortened(json.dumps(values))}: a list is needed")
@@ -172,12 +175,14 @@ def _distribution(name: str, entry: dict[str, Any]) -> BaseDistribution:
     if step is not None and not (_is_number(step, accepted) and step > 0):
         shown = shortened(json.dumps(step))
         raise ValueError(f"{name}: step={shown}: a number above 0 is accepted, for int a whole one")
-    made = {} if step is None else {"step": step}
+    made: dict[str, Any] = {} if step is None else {"step": step}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a step that does not lead from the lowest to the highest value
             return _RANGES[dtype](*values, log=log, **made)
-    except (ValueError, ArithmeticError, UserWarning) as problem:
+    except ArithmeticError:
+        raise ValueError(f"{name}: step={step!r} does not lead from {values[0]!r} to {values[1]!r}") from None
+    except (ValueError, UserWarning) as problem:
         raise ValueError(f"{name}: {str(problem)[:200] or type(problem).__name__}") from None
 
 

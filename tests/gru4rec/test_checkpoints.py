@@ -32,7 +32,7 @@ def losses(path):
     return [epoch["loss"] for epoch in json.loads(path.read_text())["epochs"]]
 
 
-# ---- what may be taken up
+# What may be taken up.
 
 
 def change(name):
@@ -103,7 +103,7 @@ def test_a_model_that_a_program_saved_is_taken_up_without_a_record(train, tmp_pa
     assert status == 0 and "epoch 2/3" in shown and "epoch 1/3" not in shown
 
 
-# ---- kills at every moment of a save
+# Kills at every moment of a save.
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
@@ -169,7 +169,7 @@ def test_a_model_of_no_epoch_is_saved_and_taken_up(train, tmp_path):
     assert train("--resume")[0] == 0 and epochs_of(tmp_path / "model") == 3
 
 
-# ---- divergence
+# Divergence.
 
 
 def test_a_weight_that_is_no_number_ends_the_training_though_every_loss_is_one(train, files, tmp_path, monkeypatch):
@@ -228,7 +228,7 @@ def test_a_job_that_diverges_says_so_by_its_status_and_keeps_the_last_good_model
     assert run["diverged"] and len(run["epochs"]) == 2
 
 
-# ---- what is not replaced unasked
+# What is not replaced unasked.
 
 
 def test_a_model_that_is_there_is_replaced_where_it_is_asked_for_alone(train, tmp_path):
@@ -289,3 +289,13 @@ def test_nor_by_the_other_commands(capsys, files, tmp_path, arguments):
     status = cli.main([each.format(**paths) for each in arguments] + ["--out", str(tmp_path)])
     assert status == 2 and "this file is read, by" in capsys.readouterr().err
     assert all((tmp_path / name).read_text() == "mine" for name in ("best.toml", "rsc15_test.txt"))
+
+
+def test_a_record_that_was_changed_is_noticed(train, tmp_path):
+    assert train()[0] == 0
+    record = tmp_path / "model.training.json"
+    content = record.read_text()
+    record.write_text(content.replace('"loss": 0.', '"loss": 1.', 1))
+    assert record.read_text() != content
+    status, _, problem = train("--resume")
+    assert status == 2 and "or is damaged: its checksum does not fit" in problem
