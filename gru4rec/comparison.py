@@ -81,9 +81,11 @@ class Comparison:
             if not len(common):
                 raise ValueError(f"{first} and {second} have no prediction in common, so they cannot be compared")
             numbers = np.unique(session[a], return_inverse=True)[1]
-            sums = [_sums([(values[metric][rows], numbers) for metric in metrics], int(numbers.max()) + 1)
-                    for values, rows in ((one, a), (other, b))]  # fmt: skip
-            for metric, found in zip(metrics, statistics.differences(*sums, self.resamples, self.seed)):
+            before, after = (
+                _sums([(values[metric][rows], numbers) for metric in metrics], int(numbers.max()) + 1)
+                for values, rows in ((one, a), (other, b))
+            )
+            for metric, found in zip(metrics, statistics.differences(before, after, self.resamples, self.seed)):
                 self._add_pair(first, second, metric, found, numbers)
         for pair, p in zip(self.pairs, statistics.holm(np.array([pair["p"] for pair in self.pairs], float))):
             pair["p_holm"] = float(p)

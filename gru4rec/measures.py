@@ -48,7 +48,7 @@ def per_prediction(lists: Lists, cut_offs: Iterable[int], support: np.ndarray | 
         cut_offs: the Ns.
         support: (n,) events of each item in the training data, for the popularity; None where it is not known.
     """
-    found = {}
+    found: dict[str, np.ndarray] = {}
     relevant, left = remaining(lists)
     for N in cut_offs:
         found |= {f"{name}@{N}": values for name, values in of_ranks(lists.rank, N).items()}
