@@ -15,8 +15,9 @@ from gru4rec.engines import EngineSpec
 from parity.bounds import forced
 from parity.checks.assignment import fewest_moved
 from parity.checks.data import check_frame_kept, equal_all
-from parity.checks.ranking import Intervals, intervals, metrics
+from parity.checks.ranking import Intervals, intervals
 from parity.checks.trajectory import Spread, horizon_passed
+from parity.evaluator import metrics
 from parity.measure import Check, Checks, Scale, norm
 from parity.plain import Plain
 from parity.protocol import Batch, Engine
@@ -305,7 +306,7 @@ def _compare_metrics(
     recorded = {N: tuple(map(float, metric)) for N, metric in each.by_cut_off.items()}
     # Where the reference ranks a listed target at 0 its MRR is infinite; here every rank is at least 1 (section 10 of
     # the specification of the published program), and the harness's own ranks say what it then is.
-    recorded = {N: (r, m if np.isfinite(m) else metrics(ranks.low, N)[1]) for N, (r, m) in recorded.items()}
+    recorded = {N: (r, m if np.isfinite(m) else metrics(ranks.low, [N])[N][1]) for N, (r, m) in recorded.items()}
     if each.mode == "tiebreaking":
         _compare_noisy(check, recording, each, ranks, listed, engine, evaluation)
         return
@@ -314,9 +315,10 @@ def _compare_metrics(
     if moved:
         check.notes.append(f"{label}: explained by {moved} of {len(ranks.low)} events within rounding of a tie")
     if moved is None:
+        own = metrics(ranks.low, list(recorded))
         for N, (recall, mrr) in recorded.items():
-            check.within(f"Recall@{N}, {label}: recorded against the harness", recall, metrics(ranks.low, N)[0], 1e-12)
-            check.within(f"MRR@{N}, {label}: recorded against the harness", mrr, metrics(ranks.low, N)[1], MRR[s.dtype])
+            check.within(f"Recall@{N}, {label}: recorded against the harness", recall, own[N][0], 1e-12)
+            check.within(f"MRR@{N}, {label}: recorded against the harness", mrr, own[N][1], MRR[s.dtype])
     elif moved > max(1, MOST_MOVED * len(ranks.low)):
         check.not_covered.append(f"{label}: {moved} of {len(ranks.low)} events are within rounding of a tie")
         return
@@ -349,8 +351,9 @@ def _compare_noisy(
     """Tie-breaking draws its noise anew: recorded and found metrics lie where the noise can bring them."""
     found = None if evaluation is None else _evaluated(check, recording, each, listed, engine, evaluation)
     for N, metric in each.by_cut_off.items():
+        bounds = (metrics(of, [N])[N] for of in (ranks.high, ranks.low))
         for what, recorded, own, least, most in zip(
-            ("Recall", "MRR"), metric, found[N] if found else metric, metrics(ranks.high, N), metrics(ranks.low, N)
+            ("Recall", "MRR"), metric, found[N] if found else metric, *bounds, strict=True
         ):
             label, slack = f"{what}@{N}, {each.what} tiebreaking", MRR[recording.spec.dtype]
             check.within(f"{label}: recorded", recorded, float(np.clip(recorded, least, most)), slack)

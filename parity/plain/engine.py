@@ -1,6 +1,6 @@
 """The engine: data, random stream, one step, prediction."""
 
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,10 @@ class Plain:
         """Draw the initial weights, in float64, in the published order."""
         self.n_items, self.random = n_items, np.random.RandomState(self.seed)
         self.weights = {name: w.astype(self.dtype) for name, w in self._initial(n_items)}
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self.reset_sessions()
         self.state = {f"{slot}/{name}": np.zeros_like(w) for slot in self.slots for name, w in self.weights.items()}
         self.hidden = [np.zeros((self.B, L), self.dtype) for L in self.layers]
 
@@ -58,11 +62,23 @@ class Plain:
         yield "Wy", self._block(n, width)
         yield "By", np.zeros((n, 1))
 
-    def _block(self, rows: int, columns: int) -> Array:
-        sigma = self.params.get("sigma") or np.sqrt(6 / (rows + columns))
+    def _block(self, rows: int, columns: int, otherwise: float | None = None) -> Array:
+        """otherwise: sigma where none is set and it is not that of a new model."""
+        sigma = self.params.get("sigma") or otherwise or np.sqrt(6 / (rows + columns))
         if self.params.get("init_as_normal"):
             return self.random.randn(rows, columns) * sigma
         return self.random.rand(rows, columns) * sigma * 2 - sigma
+
+    def _extend(self, n_items: int) -> None:
+        """Rows for items that are new, the input's table first; the optimizer starts afresh."""
+        n_new = n_items - self.n_items
+        for name in dict.fromkeys((self.table, "Wy", "By")) if n_new else ():
+            rows, columns = self.weights[name].shape
+            sigma = np.sqrt(6 / (rows + columns + n_new))
+            new = np.zeros((n_new, columns)) if name == "By" else self._block(n_new, columns, sigma)
+            self.weights[name] = np.vstack([self.weights[name], new.astype(self.dtype)])
+        self.n_items = n_items
+        self._start_afresh()
 
     def get_weights(self) -> dict[str, Array]:
         return {name: w.copy() for name, w in self.weights.items()}
@@ -84,12 +100,16 @@ class Plain:
 
     # -- data
 
-    def prepare(self, data: pd.DataFrame, sample_store: int = 10_000_000) -> None:
-        """Item map, sessions, weights, first store of negative samples."""
+    def prepare(self, data: pd.DataFrame, sample_store: int = 10_000_000, retrain: bool = False) -> None:
+        """Item map, sessions, weights, first store of negative samples. retrain: the weights, the stream go on."""
         session, item, time = (data[self.params.get(key, name)].to_numpy() for key, name in KEYS.items())
         ids = pd.Index(pd.unique(item))
+        if retrain:
+            ids = self.itemidmap.index.append(ids[~ids.isin(self.itemidmap.index)])
+            self._extend(len(ids))
+        else:
+            self.build(len(ids))
         self.itemidmap = pd.Series(np.arange(len(ids)), index=ids)
-        self.build(len(ids))
         order = np.lexsort((np.arange(len(time)), time, session))
         positions, session = ids.get_indexer(item)[order], session[order]
         self.support = np.bincount(positions, minlength=len(ids))
@@ -205,17 +225,54 @@ class Plain:
         Wy, By = (self.weights[name] if items is None else self.weights[name][items] for name in ("Wy", "By"))
         return predicted(after[-1] @ Wy.T + By.T, self.params), after
 
-    def fit(self, data: pd.DataFrame, sample_store: int = 10_000_000, on_epoch_end=lambda epoch, loss: None) -> None:
-        """Train for ``n_epochs``; without dropout, whose masks it cannot draw."""
-        self.prepare(data, sample_store)
+    def predict_next_batch(
+        self, session_ids: Any, input_item_ids: Any, predict_for_item_ids: Any = None, batch: int = 100
+    ) -> pd.DataFrame:
+        """Scores of the next item: rows = items, columns = lanes; a lane of another session starts from zeros."""
+        sessions, ids = np.asarray(session_ids), self.itemidmap.index
+        if len(self.running) != batch:
+            self.running = np.array([None] * batch)
+            self.states = [np.zeros((batch, L), self.dtype) for L in self.layers]
+        goes_on = np.array([a == b for a, b in zip(self.running, sessions, strict=True)])[:, None]
+        items = None if predict_for_item_ids is None else ids.get_indexer(np.asarray(predict_for_item_ids))
+        found, self.states = self.scores(
+            ids.get_indexer(np.asarray(input_item_ids)), [np.where(goes_on, H, self._is(0)) for H in self.states], items
+        )
+        self.running = np.array(list(sessions), object)
+        return pd.DataFrame(found.T, index=ids if items is None else ids[items])
+
+    def reset_sessions(self) -> None:
+        """The next prediction starts every lane from zeros."""
+        self.running, self.states = np.zeros(0, object), []
+
+    def fit(
+        self,
+        data: pd.DataFrame,
+        sample_store: int = 10_000_000,
+        retrain: bool = False,
+        on_epoch_end: Callable[[int, float], Any] = lambda epoch, loss: None,
+    ) -> None:
+        """Train for ``n_epochs``; without dropout, whose masks it cannot draw.
+
+        It ends with the step whose cost is NaN, or with the epoch that leaves a weight that is not finite.
+        """
+        self.prepare(data, sample_store, retrain)
+        self.error_during_train = False
         for epoch in range(self.params.get("n_epochs", 10)):
             self.hidden, lanes = [np.zeros((self.B, L), self.dtype) for L in self.layers], np.arange(self.B)
-            costs, weights = [], []
+            costs: list[float] = []
+            weights: list[int] = []
             for batch in self.batches():
                 self.hidden = [H[np.isin(lanes, batch.lanes)] for H in self.hidden]
                 lanes = batch.lanes
                 costs.append(self.train_step(batch.X, batch.Y, batch.R).cost)
                 weights.append(len(lanes))
+                if np.isnan(costs[-1]):
+                    break
+            finite = all(np.isfinite(w).all() for w in self.weights.values())
+            if not finite or (costs and np.isnan(costs[-1])):
+                self.error_during_train = True
+                return
             on_epoch_end(epoch, float(np.average(costs, weights=weights)))
 
     def save(self, path) -> None:
