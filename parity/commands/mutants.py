@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterator
 from rich.progress import Progress
 
 from gru4rec import terminal
+from parity import situations
 from parity.commands import common
 from parity.mutants import book, processes, recorded, sample, sources, tree, trial
 from parity.mutants.book import Book, Entry
@@ -29,7 +30,11 @@ def add(commands: Any) -> None:
         "equivalent. What was found is kept in --out; a second start goes on.",
     )
     parser.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="recordings or folders of them (default: those shipped)"
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="recordings or folders of them, and no situations (default: as golden)",
     )
     common.add_engines(parser, "keras and original-jax")
     parser.add_argument(
@@ -61,10 +66,12 @@ def execute(options: argparse.Namespace) -> int:
     paths = find(options.files)
     for path in paths:
         manifest.check_shipped(path)
+    whats: dict[str, Path | str] = {path.stem: path for path in paths}
+    whats |= {} if options.files else {name: name for name in situations.SITUATIONS}
     about = {
         "seed": options.seed,
         "sample": options.sample,
-        "recordings": [path.stem for path in paths],
+        "cases": list(whats),
         "sources": {name: sources.fingerprint(name) for name in names},
     }
     found = Book(about)
@@ -73,10 +80,14 @@ def execute(options: argparse.Namespace) -> int:
         found.check_goes_on(options.out, about)
     if options.retry:
         found.entries = [Entry(e.engine, e.mutant) if e.survived else e for e in found.entries]
-    golden = [Case("golden", path.stem, path) for path in paths]
     every = [*names, *map(_reference_of, names)]
-    with processes.prepared(every), Progress(console=console, transient=True) as progress:
+    with (
+        processes.prepared(every),
+        Progress(console=console, transient=True) as progress,
+        tempfile.TemporaryDirectory(prefix="parity-mutants-") as folder,
+    ):
         run = _Run(found, options, progress)
+        golden = run.prepared(whats, Path(folder))
         for name in names:
             if name not in found.baselines:
                 found.baselines[name] = [clean._asdict() for clean in run.unfaulted(name, golden)]
@@ -109,6 +120,15 @@ class _Run:
         for done in processes.run_each(job, tasks, self.options.jobs, SILENCE * self.options.seconds):
             yield done
             self.progress.advance(bar)
+
+    def prepared(self, whats: dict[str, Path | str], folder: Path) -> list[Case]:
+        """Recordings and situations by name, with what they expect in files of ``folder``."""
+        cases = [Case("golden", name, folder / f"{number}.pickle") for number, name in enumerate(whats)]
+        tasks = [(what, case.path) for case, what in zip(cases, whats.values())]
+        for done in self._each("what is expected", trial.prepare, tasks):
+            if isinstance(done.result, Outcome):
+                raise RuntimeError(f"{cases[done.at].name} cannot be prepared: {done.result.where}")
+        return cases
 
     def unfaulted(self, name: str, cases: list[Case]) -> list[Clean]:
         """The unfaulted engine in every case that it covers, the most telling first.

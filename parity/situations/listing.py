@@ -72,7 +72,7 @@ def _made() -> list[Situation]:
     )  # fmt: skip
     add(
         "cost-is-nan", "a cost that is no number in the middle of an epoch, and of a compiled program's steps",
-        "divergence", n_sample=0, batch_size=4,
+        "divergence", n_sample=0, batch_size=4, loss="bpr-max",
     )  # fmt: skip
     add(
         "saturated-softmax", "probabilities of 0 and 1, below the 1e-24 of the logarithm too",

@@ -8,6 +8,8 @@ from parity.protocol import Engine
 from parity.situations.outcome import Make, Outcome
 from parity.situations.situation import Situation
 
+HUGE = 1e200  # finite, and its square is not
+
 
 def fitted(make: Make, situation: Situation) -> Outcome:
     """A full run."""
@@ -41,16 +43,17 @@ def retrained(make: Make, situation: Situation) -> Outcome:
 
 
 def diverged(make: Make, situation: Situation) -> Outcome:
-    """A run on the weights of another, one of which is no number: its item is first read in the middle of an epoch.
+    """A run on the weights of another, with one item's bias so large that the square of its score overflows.
 
-    Training ends with that step. What no later step has read is as it was.
+    The item is first read in the middle of an epoch. The cost of that step is no number, and training ends with it:
+    what no step has read until then is as it was.
     """
     s = situation.scenario
     engine, losses = make(s), _Losses()
     engine.fit(s.dataset.train.copy(), s.store)
-    Wy = engine.get_weights()["Wy"]
-    Wy[_read_late(situation)] = np.nan
-    engine.set_weights({"Wy": Wy})
+    By = engine.get_weights()["By"]
+    By[_read_late(situation)] = HUGE
+    engine.set_weights({"By": By})
     engine.fit(s.dataset.train.copy(), s.store, retrain=True, on_epoch_end=losses)
     outcome = _trained(engine, losses)
     finite = {f"finite in {name}": np.isfinite(values) for name, values in outcome.floats.items()}
@@ -69,15 +72,18 @@ def _read_late(situation: Situation) -> int:
     return min(first, key=lambda item: (abs(first[item] - len(steps) // 2), item))
 
 
-class _Losses(list):
+class _Losses:
     """What ``on_epoch_end`` is called with."""
 
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, float]] = []
+
     def __call__(self, epoch: int, loss: float) -> None:
-        self.append((epoch, float(loss)))
+        self.seen.append((epoch, float(loss)))
 
 
 def _trained(engine: Engine, losses: _Losses) -> Outcome:
-    floats: dict[str, Any] = {f"loss of epoch {epoch + 1}": loss for epoch, loss in losses}
+    floats: dict[str, Any] = {f"loss of epoch {epoch + 1}": loss for epoch, loss in losses.seen}
     floats |= {name: np.array(w, np.float64) for name, w in engine.get_weights().items()}
     floats |= {name: np.array(a, np.float64) for name, a in engine.get_optimizer_state().items()}
-    return Outcome({"epochs": np.array([epoch for epoch, _ in losses])}, floats)
+    return Outcome({"epochs": np.array([epoch for epoch, _ in losses.seen])}, floats)
