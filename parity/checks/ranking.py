@@ -24,6 +24,8 @@ CUT_OFFS = [1, 5, 10, 20]
 LEVEL_EVERY = 3  # every third item is made level with the others of them
 LENGTHS = (2, 3, 17)  # of lists, besides those
 BATCHES = {"standard": 3, "conservative": 50, "median": 7, "tiebreaking": 100}  # sessions side by side, by mode
+OTHER_NAMES = {"SessionId": "user", "ItemId": "article", "Time": "clicked"}
+KEYS = {"session_key": "user", "item_key": "article", "time_key": "clicked"}
 NOISE = 1e-10  # of the tie-breaking mode
 MOST_AMBIGUOUS = 0.25  # of the events; where more are, the ranks say nothing
 UNITS_MORE = 64  # besides one unit a term of the scores' sums: the hidden state's own rounding, the activation's
@@ -177,22 +179,21 @@ def check_lists(checks: Checks, wanted: Ranking, engine: Engine, evaluation: Any
     if evaluation is None:
         return  # which check_ranking has said
     engine.set_weights(wanted.weights)
-    lengths = [*LENGTHS, len(wanted.weights["By"]) + 3]
-    for which, mode in (("all", "median"), ("some", "standard")):
-        listed, ranks = None if which == "all" else wanted.items, wanted.ranks[which, mode]
-        options = dict(items=listed, mode=mode, batch_size=2)
-        for name in ("evaluate_gpu", "evaluate_sessions_batch"):
-            function = getattr(evaluation, name, None)
-            if function is None:
-                checks["metrics"].notes.append(f"{name}: the engine has none")
-                continue
-            label = f"{name}, {mode}, {which} items"
+    lengths, renamed = [*LENGTHS, len(wanted.weights["By"]) + 3], test.rename(columns=OTHER_NAMES)
+    for name in ("evaluate_gpu", "evaluate_sessions_batch"):
+        function = getattr(evaluation, name, None)
+        if function is None:
+            checks["metrics"].notes.append(f"{name}: the engine has none")
+            continue
+        for which, mode in (("all", "median"), ("some", "standard"), ("all", "tiebreaking"), ("some", "conservative")):
+            listed, ranks = None if which == "all" else wanted.items, wanted.ranks[which, mode]
+            label, options = f"{name}, {mode}, {which} items", dict(items=listed, mode=mode, batch_size=2)
             found = function(engine, test, cut_off=lengths, **options)
             for N in lengths:
                 _check_pair(checks, N, label, found[N], ranks.low, ranks.high)
-            found = function(engine, test, cut_off=LENGTHS[-1], **options)
-            pair = found[LENGTHS[-1]] if isinstance(found, Mapping) else found
-            _check_pair(checks, LENGTHS[-1], f"{label}, one N", pair, ranks.low, ranks.high)
+        found = function(engine, renamed, cut_off=LENGTHS[-1], **options, **KEYS)
+        pair = found[LENGTHS[-1]] if isinstance(found, Mapping) else found
+        _check_pair(checks, LENGTHS[-1], f"{label}, one N, columns of other names", pair, ranks.low, ranks.high)
 
 
 def _scored(weights, item_ids, params, test, dtype, block: int = 50) -> Iterator[tuple]:

@@ -1,6 +1,8 @@
 """Runs of ``fit``: to the end, on further data, into a cost that is no number."""
 
-from typing import Any
+import logging
+from contextlib import contextmanager
+from typing import Any, Iterator
 
 import numpy as np
 
@@ -52,14 +54,26 @@ def diverged(make: Make, situation: Situation) -> Outcome:
     engine, losses = make(s), _Losses()
     engine.fit(s.dataset.train.copy(), s.store)
     By = engine.get_weights()["By"]
-    By[_read_late(situation)] = HUGE
-    engine.set_weights({"By": By})
-    engine.fit(s.dataset.train.copy(), s.store, retrain=True, on_epoch_end=losses)
+    with np.errstate(all="ignore"), _unlogged():
+        By[_read_late(situation)] = HUGE
+        engine.set_weights({"By": By})
+        engine.fit(s.dataset.train.copy(), s.store, retrain=True, on_epoch_end=losses)
     outcome = _trained(engine, losses)
     finite = {f"finite in {name}": np.isfinite(values) for name, values in outcome.floats.items()}
     kept = {name: np.where(np.isfinite(values), values, 0.0) for name, values in outcome.floats.items()}
     ended: dict[str, Any] = {"error_during_train": bool(getattr(engine, "error_during_train", True))}
     return Outcome(outcome.exact | ended | finite, kept)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Within, no engine logs that its training has ended, as it is meant to."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _read_late(situation: Situation) -> int:
