@@ -13,7 +13,7 @@ help:
 	@echo "make rsc15   install into $(VENV) and run the RSC15 example on data that it makes itself"
 	@echo "make parity  install into $(VENV) and show that the engines agree: recorded runs, self-test, comparison"
 	@echo "make test    install into $(VENV) and run the tests; with CI=true the slow ones too"
-	@echo "make lint    install into $(VENV) and check the style of the code"
+	@echo "make lint    install into $(VENV) and check the style of the code and its types"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) ARGS='further arguments of the command'"
 
 check:

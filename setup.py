@@ -68,9 +68,14 @@ setup(
         "jax": ["jax==0.6.2", "jaxlib==0.6.2"],
         # PyTorch 2.13 asks for setuptools 77 or later, which Aesara does not admit (above).
         "torch": ["torch>=2.6,<2.13"],
+        # Validates the descriptions of prepared data sets, and reads the data by them; writing them takes no library.
+        "croissant": ["mlcroissant>=1.1,<2"],
         # For studies of `gru4rec tune` that several hosts share.
         "postgresql": ["psycopg[binary]>=3.2,<4"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8"],
+        "test": [
+            "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "mlcroissant>=1.1,<2",
+            "ruff>=0.8", "mypy>=1.15,<3", "pandas-stubs>=3,<4",
+        ],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

@@ -1,0 +1,1 @@
+"""What the engines take: time and memory, beside plain programs of the same formulas."""

@@ -79,7 +79,7 @@ class Original(KerasPort):
 
     def train(self, steps):
         self.gru.steps = steps
-        self.gru._epoch(0, 1, None)
+        self.gru._epoch(0, 1, None)  # noqa: SLF001
 
 
 class Plain:

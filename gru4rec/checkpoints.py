@@ -7,9 +7,10 @@ tells whether the model has been through the last epoch that the record knows of
 can be taken up.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 from gru4rec import files, models
 from gru4rec.engines import EngineSpec

@@ -9,11 +9,12 @@ import inspect
 import logging
 import os
 import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from gru4rec.environment import environment, package_version
 

@@ -6,9 +6,10 @@ Unix numbers, or dates and times of ISO 8601 (``2014-04-07T10:51:09.277Z``, ``20
 has to be named. Every refusal names the file and the line.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd

@@ -1,6 +1,7 @@
 """Recall@N and MRR@N of a model, as every command measures them."""
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,5 +53,5 @@ def of_ranks(found: np.ndarray, cut_offs: tuple[int, ...] = CUT_OFFS) -> Metrics
 
 
 def by_metric(metrics: Metrics) -> dict[str, dict[int, float]]:
-    """``{"recall": {N: value}, "mrr": {N: value}}``"""
+    """Figures by name: ``{"recall": {N: value}, "mrr": {N: value}}``."""
     return {name: {N: pair[which] for N, pair in metrics.items()} for which, name in enumerate(NAMES)}

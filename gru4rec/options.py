@@ -6,8 +6,9 @@ What a value has to be is the engine's to say in the end; here it becomes one of
 import json
 import math
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from gru4rec import files
 from gru4rec.published import RSC15, SETTINGS, Params
@@ -131,8 +132,10 @@ def from_text(text: str, option: str = "-ps") -> Params:
 
 
 def from_file(path: Path) -> Params:
-    """Options from a file, by its suffix: ``.toml`` or ``.json``, a table whose keys are options; else a text of
-    name=value, one a line or split by commas, in which # begins a comment.
+    """Options from a file, read by its suffix.
+
+    ``.toml`` or ``.json``: a table whose keys are options; else a text of name=value, one a line or split by commas,
+    in which # begins a comment.
 
     Raises:
         ValueError: naming the file, and the line or the key that does not fit.

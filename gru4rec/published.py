@@ -5,8 +5,9 @@ the results on six data sets, are those of the authors' program in its newest ve
 arXiv 2307.14956.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 Params = dict[str, Any]
 

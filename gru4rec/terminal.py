@@ -5,7 +5,8 @@ No text that comes from a file or a name reaches the terminal with control chara
 
 import sys
 import unicodedata
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 from rich import box, table
 from rich.console import Console
@@ -18,7 +19,7 @@ _KEPT = "\n\t"
 
 
 def plain(text: str) -> str:
-    """``text`` with control characters, and what no terminal can show, written as escapes: ``\\x1b``."""
+    r"""``text`` with control characters, and what no terminal can show, written as escapes: ``\x1b``."""
     return "".join(
         char if char in _KEPT or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else _escape(char)
         for char in text

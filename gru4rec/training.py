@@ -5,9 +5,10 @@ none at an epoch's end. Nothing is evaluated or saved then: what was saved last 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
-from typing import Any, Callable
+from typing import Any
 
 import pandas as pd
 from rich.progress import Progress

@@ -5,7 +5,8 @@ count, because a batch with empty lanes carries columns that belong to no item.
 """
 
 import re
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 

@@ -1,7 +1,8 @@
 """From events to session-parallel mini-batches (arXiv 1511.06939, section 3.1.1 "Session-parallel mini-batches")."""
 
 import heapq
-from typing import Iterator, NamedTuple, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 

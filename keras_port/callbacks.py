@@ -1,6 +1,7 @@
 """Keras callbacks around a training: those that cannot serve it, and plain functions in place of any."""
 
-from typing import Any, Callable, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np

@@ -10,7 +10,7 @@ generators with multipliers of the form a = ±2^q ± 2^r", WSC 2000:
 with streams 2^134 draws apart and their substreams 2^72 draws apart.
 """
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 

@@ -1,6 +1,7 @@
 """Recall@N and MRR@N of next-item prediction, over all items or over a list, with four ways to rank ties."""
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd

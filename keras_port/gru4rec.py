@@ -1,7 +1,8 @@
 """GRU4Rec: session-based recommendation with recurrent networks (Hidasi et al., arXiv 1511.06939 and 1706.03847)."""
 
 import os
-from typing import Any, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np

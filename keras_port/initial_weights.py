@@ -1,6 +1,6 @@
 """Initial weights, drawn block by block from one NumPy stream in the published order."""
 
-from typing import Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Item ids: whole numbers or texts, compared and kept without loss."""
 
-from collections.abc import Iterable
-from typing import Any, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd

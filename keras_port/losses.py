@@ -16,7 +16,8 @@ Keras' default reduction takes the mean over all B lanes: that is the mean over 
 the cost of a step.
 """
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops

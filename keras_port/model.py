@@ -1,7 +1,8 @@
 """GRU4Rec as a Keras model: the network, from item indices to scores and to the cost of a training step."""
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Mapping, Protocol, Sequence
+from typing import Any, Protocol
 
 import keras
 import numpy as np

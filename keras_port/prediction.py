@@ -1,6 +1,7 @@
 """Scores of the next item, and the running sessions of successive predictions."""
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np

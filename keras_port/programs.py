@@ -7,10 +7,11 @@ from call to call are rounded up to few (:func:`rounded`).
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from threading import Lock
-from typing import Any, Callable, Hashable, Mapping
+from typing import Any
 
 import keras
 import numpy as np

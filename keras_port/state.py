@@ -1,6 +1,7 @@
 """All that training changes: weights, optimizer slots, hidden states, random streams, epochs done."""
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np

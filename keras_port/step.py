@@ -4,7 +4,8 @@ A state is a dict of tensors: weights by name, slots as ``SLOT/NAME``, ``hidden0
 ``log_support`` (n,). A batch is one step of a chunk of :class:`~keras_port.batches.SessionParallel`.
 """
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from keras import ops

@@ -1,8 +1,9 @@
 """The training of a model: one step, one epoch, and the loop over epochs."""
 
 import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np

@@ -97,7 +97,7 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     tensors, header = _tensors(checkpoint), _header(checkpoint)
     header["sha256"] = _checksum(tensors, header)
     # The system gives a new file the mode that umask asks for; mkstemp would make it unreadable for others.
-    temporary = Path(tempfile.mktemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    temporary = Path(tempfile.mktemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))  # noqa: S306 -- opened with O_EXCL below
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:

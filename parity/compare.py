@@ -1,8 +1,8 @@
 """Two engines beside each other on one scenario: every check that the asked modes cover."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Callable, Iterator
 
 from gru4rec import engines
 from gru4rec.engines import EngineSpec

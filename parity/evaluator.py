@@ -7,7 +7,8 @@ event after the first is predicted from those before it, by the score of its ite
 A score that is not finite ranks nothing: its event's rank is NaN, and so is every figure that counts it.
 """
 
-from typing import Any, Iterator, NamedTuple, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -128,8 +129,9 @@ def count(scores: np.ndarray, targets: np.ndarray, listed: np.ndarray | None = N
 
 
 def rank(counts: Counts, mode: str = "conservative") -> np.ndarray:
-    """(M,) ranks, at least 1: ``standard`` has items level with the target below it, ``conservative`` above it,
-    ``median`` half of them.
+    """Ranks (M,), at least 1.
+
+    ``standard`` has items level with the target below it, ``conservative`` above it, ``median`` half of them.
 
     Raises ValueError for another mode.
     """

@@ -6,8 +6,9 @@ carried by each step (:class:`parity.checks.trajectory.Spread`): the scale of ev
 from the recorded last weights.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 

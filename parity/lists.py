@@ -175,7 +175,7 @@ def likeness(recorded: Recorded, ours: Ours) -> Likeness:
     # of scores that are all equal there is no correlation
     varied = ours.scores.std() > 0 and recorded.scores.std() > 0
     correlation = np.corrcoef(recorded.scores.ravel(), ours.scores.ravel())[0, 1] if varied else np.nan
-    lengths = [N for N in LENGTHS if N <= min(recorded.items.shape[1], ours.items.shape[1])]
+    lengths = [N for N in LENGTHS if min(recorded.items.shape[1], ours.items.shape[1]) >= N]
     return Likeness(
         {N: float(shared(recorded.items, ours.items, N).mean()) for N in lengths},
         float((recorded.items[:, 0] == ours.items[:, 0]).mean()),

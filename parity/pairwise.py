@@ -1,7 +1,8 @@
 """Designs of experiments that try every pair of option values (covering arrays of strength 2)."""
 
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def _grow(pair, factors, values, times, allowed, rng) -> Config:
     place = {name: at for at, name in enumerate(factors)}
     for name in map(str, rng.permutation([name for name in factors if name not in config])):
 
-        def rarity(value):
+        def rarity(value, name=name):
             ends = [sorted([(name, str(value)), (k, str(v))], key=lambda end: place[end[0]]) for k, v in config.items()]
             return sum(1.0 / (1 + times[tuple(pair)]) ** 2 for pair in ends) + 1e-3 * rng.rand()
 

@@ -48,7 +48,8 @@ the protocol raises it in the method. The message is the reason that a report gi
 * ``computed_on``: words for the device and the program that compute.
 """
 
-from typing import Any, Iterator, Mapping, NamedTuple, Protocol, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd

@@ -15,8 +15,9 @@ is larger than CAP times the largest norm among the tensors of its kind in that 
 """
 
 import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -1,10 +1,12 @@
-"""Does the harness fail when it should? Every fault is put into the Keras engine in turn, and the named check has to
-catch it.
+"""Does the harness fail when it should?
+
+Every fault is put into the Keras engine in turn, and the named check has to catch it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Callable
+from functools import cache, lru_cache
+from typing import Any
 
 from gru4rec.engines import EngineSpec
 from parity import data, golden
@@ -209,7 +211,7 @@ def _through_golden(fault: Fault, spec: EngineSpec) -> tuple[str, bool]:
     return "no recording that was tried shows it", False
 
 
-@lru_cache(maxsize=None)
+@cache
 def _recording(name: str) -> tuple[Recording, list[golden.Reach]]:
     recording = read(SHIPPED / f"{name}.npz")
     return recording, golden.reach(recording)

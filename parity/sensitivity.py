@@ -4,8 +4,9 @@ What a bound lets pass is part of its meaning. Each fault here multiplies one ou
 epsilon = 2^-k with which the named check fails is found by bisection.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def _cost(engine: Spoilt, step: Any, before: Any, epsilon: float) -> Any:
 
 
 def _hidden(engine: Spoilt, step: Any, before: Any, epsilon: float) -> Any:
-    engine.hidden = [H * engine._is(1 + epsilon) for H in engine.hidden]
+    engine.hidden = [H * engine.as_dtype(1 + epsilon) for H in engine.hidden]
     return step
 
 

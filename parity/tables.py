@@ -1,7 +1,7 @@
 """What the commands print."""
 
 import math
-from typing import Iterable
+from collections.abc import Iterable
 
 from rich.table import Table
 from rich.text import Text

@@ -207,7 +207,7 @@ class GRU4Rec:
 
     def batches(self):
         """HOOK 6, session-parallel mini-batches: no event is lost, lanes without a session are removed."""
-        waiting, lanes = iter(self.sessions), dict.fromkeys(range(self.batch_size), [None])
+        waiting, lanes = iter(self.sessions), {lane: [None] for lane in range(self.batch_size)}
         while True:
             while any(len(left) == 1 for left in lanes.values()):  # one event left: the session is done
                 taken = {lane: next(waiting, None) if len(left) == 1 else left for lane, left in lanes.items()}

@@ -1,6 +1,7 @@
 """Training an engine step by step, and recording what it does."""
 
-from typing import Any, Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 

@@ -1,9 +1,10 @@
 """The same job on many inputs, in processes side by side."""
 
 import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 from gru4rec import engines
 

@@ -24,8 +24,8 @@ Files are made in chunks of users, each with its own random stream: the memory d
 seed and movies give a longer file that begins with the shorter one's ratings.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 import polars as pl

@@ -1,9 +1,10 @@
 """Prepared data: a training part and a part to evaluate on, and how to recognise them later."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Mapping, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import polars as pl

@@ -24,8 +24,8 @@ Files are made in chunks of sessions, each with its own random stream: the memor
 same seed, items and days give a longer file that begins with the shorter one's sessions.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 import polars as pl

@@ -1,8 +1,8 @@
 """Reading a sessions file of any size, whole sessions at a time."""
 
 import logging
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Callable, Iterator, Mapping
 
 import polars as pl
 

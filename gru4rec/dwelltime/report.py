@@ -23,8 +23,10 @@ def table(comparison: Comparison) -> Table:
     data = comparison.data
     notes = [
         comparison.synthetic,
-        f"{data['repeats']:,} of the {data['predicted_events']:,} predicted events "
-        f"({data['repeats'] / data['predicted_events']:.1%}) are repeats: of the item just seen.",
+        (
+            f"{data['repeats']:,} of the {data['predicted_events']:,} predicted events "
+            f"({data['repeats'] / data['predicted_events']:.1%}) are repeats: of the item just seen."
+        ),
         "- plain: differences to plain, seed by seed.",
     ]
     title = "After the last epoch: mean ± standard deviation over seeds"

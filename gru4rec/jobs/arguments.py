@@ -1,8 +1,9 @@
 """Arguments that every job has, and what is accepted for them."""
 
 import argparse
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from gru4rec import options
 from gru4rec.baselines import NAMES

@@ -1,9 +1,10 @@
 """The trainings that a job has to do: planned before the data are prepared, then carried out one by one."""
 
 import argparse
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from rich.console import Console
 

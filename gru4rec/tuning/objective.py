@@ -1,8 +1,9 @@
 """What a trial does: train a model with the options that it is given, and measure it."""
 
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial

@@ -8,9 +8,10 @@ values, in which lists stand as [100, 50] or "100/50". The objects stand one a l
 import itertools
 import json
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -51,6 +52,8 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
+    """Parameters that a study varies, in the order of their file."""
+
     parameters: tuple[Parameter, ...]
 
     @property

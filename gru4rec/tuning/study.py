@@ -3,8 +3,9 @@
 import copy
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, TPESampler

@@ -1,6 +1,7 @@
 """JAX under Keras."""
 
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import keras

@@ -1,6 +1,7 @@
 """TensorFlow under Keras."""
 
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np

@@ -102,7 +102,7 @@ def _compile_headers(header: Path, compiled: Path, digest: Path) -> None:
     command = [config.cxx, "-g", *flags, *(f"-I{include}" for include in cmodule.std_include_dirs())]
     command += ["-fvisibility=hidden", "-x", "c++-header", str(header), "-o", mine]
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             log.debug("no precompiled header: %s", done.stderr)
             return

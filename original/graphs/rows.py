@@ -5,7 +5,7 @@ in JAX mode unless a rewrite removes the copy. The two operations here move whol
 what happens to a row that occurs several times.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -178,7 +178,7 @@ class WaitFor(Op):
     """
 
     __props__ = ()
-    view_map = {0: [0]}
+    view_map: ClassVar = {0: [0]}
 
     def make_node(self, y: Variable, taken: Variable) -> Apply:
         """See the library's Op."""

@@ -1,6 +1,6 @@
 """Metrics whose ranks are known but for rounding: does one assignment of the ambiguous events explain them?"""
 
-from typing import Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp

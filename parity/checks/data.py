@@ -1,7 +1,8 @@
 """Batches, negative samples, initial weights: what is settled before the first step."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
-from typing import Iterable, Iterator, Mapping, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd

@@ -5,9 +5,10 @@ samples and masks, its own end of an epoch and start of the next. Every engine's
 taken step by step, in float64.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
-from typing import Iterable, Iterator, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd

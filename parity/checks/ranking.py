@@ -7,7 +7,8 @@ that they leave, and the event is ambiguous and counted. Items that are level by
 zero, or relu has cut them) have no width, and every tie mode has one right answer for them.
 """
 
-from typing import Any, Iterator, Mapping, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd

@@ -4,7 +4,8 @@ Every step is taken twice from that state: by the program that returns gradients
 (``train_step(gradients=False)``). They are two programs, and people run the second.
 """
 
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -6,7 +6,8 @@ weights moved by a little, eta; what they have become by a step, over eta, is th
 alone may have moved a weight tensor by a thousandth of it, nothing more is judged.
 """
 
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -129,7 +130,7 @@ def _free(checks: Checks, engine: Engine, params: dict[str, Any], epochs: int) -
     for _, batch in lanes_in_step(engine, params, epochs):
         masks = record.masks
         if masks and own_masks:
-            drawn = checks.attempt(["dropout"], lambda _: engine.draw_masks(len(batch.X)))
+            drawn = checks.attempt(["dropout"], lambda _, M=len(batch.X): engine.draw_masks(M))
             own_masks, masks = drawn is not None, masks if drawn is None else drawn
         cost, _ = engine.train_step(batch.X, batch.Y, batch.R, masks=masks, gradients=True)
         record = yield cost, engine.get_weights()

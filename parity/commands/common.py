@@ -3,7 +3,7 @@
 import argparse
 import logging
 from collections import Counter
-from typing import Iterable
+from collections.abc import Iterable
 
 from gru4rec import engines
 from parity.measure import Checks, Verdict

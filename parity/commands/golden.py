@@ -1,8 +1,8 @@
 """``python -m parity golden``: engines against recorded reference runs, and in situations that no recording owes."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 from rich.progress import Progress
 

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -137,7 +137,7 @@ def _meta(options: argparse.Namespace) -> dict:
     found = {
         "program": options.engine,
         "version": environment.pop("gru4rec-parity", ""),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{environment.pop('system')}, {environment.pop('processor')}, {environment.pop('cores')} cores",
         "packages": environment,
     }

@@ -4,7 +4,7 @@ import argparse
 import shlex
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gru4rec import engines, terminal
@@ -49,7 +49,7 @@ def add(commands) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    began, clock = datetime.now(timezone.utc), time.monotonic()
+    began, clock = datetime.now(UTC), time.monotonic()
     names = options.engine or ["original", "keras"]
     common.check_two(names)
     scenarios = _scenarios(options)
@@ -65,10 +65,11 @@ def execute(options: argparse.Namespace) -> int:
     )
     for scenario in scenarios:
         for candidate in specs[1:]:
-            with console.status(scenario.name) as status:
+            title = f"{scenario.name}, {candidate.name}"
+            with console.status(title) as status:
                 result = compare(
                     scenario, specs[0], candidate, modes, options.steps,
-                    lambda what: status.update(f"{scenario.name}, {candidate.name}: {what}"),
+                    lambda what, status=status, title=title: status.update(f"{title}: {what}"),
                 )  # fmt: skip
             results.append(result)
             print_result(console, result)

@@ -12,9 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from gru4rec import engines, terminal
 from parity.measure import Checks, Verdict
@@ -131,7 +132,7 @@ def execute(options: argparse.Namespace) -> int:
     unknown = set(options.only or ()) - {each.name for each in chosen}
     if unknown:
         known = ", ".join(each.name for each in chosen)
-        raise ValueError(f"--only {sorted(unknown)[0]}: {known} are accepted on this machine")
+        raise ValueError(f"--only {min(unknown)}: {known} are accepted on this machine")
     chosen = [each for each in chosen if not options.only or each.name in options.only]
     console, found = terminal.console(), []
     job = {"engines": names, **{name: getattr(options, name) for name in ("recordings", "configs", "steps")}}
@@ -155,7 +156,7 @@ def run(variation: Variation, job: dict[str, Any], python: Path) -> list[Part]:
         out = Path(folder) / "parts.jsonl"
         task = json.dumps({**job, "options": variation.options, "out": str(out)})
         called = [str(python), "-m", "parity.commands.stability"]
-        ended = subprocess.run(called, input=task, env=environment, text=True, capture_output=True)
+        ended = subprocess.run(called, input=task, env=environment, text=True, capture_output=True, check=False)
         lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
     parts = [Part(**json.loads(line)) for line in lines]
     if ended.returncode:

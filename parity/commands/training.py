@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -260,7 +260,7 @@ def _table(title: str, tests: list[equivalence.Equivalence]):
     for test in tests:
         smallest = max(1e-3, min(test.margin, test.reference.deviation, test.candidate.deviation))
         digits = max(3, 1 - int(np.floor(np.log10(smallest))))
-        show = lambda value: f"{value:.{digits}f}"  # noqa: E731
+        show = f"{{:.{digits}f}}".format
         made.add_row(
             test.figure,
             *(f"{show(group.mean)} ± {show(group.deviation)}" for group in (test.reference, test.candidate)),
@@ -365,7 +365,7 @@ def _record(options: argparse.Namespace, dataset: Dataset) -> int:
         "engine": names[0],
         "computed_on": next((part.computed_on for part in drawn), "made before"),
         "command": shlex.join(["python", "-m", "parity", *sys.argv[1:]]),
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "environment": engines.environment(),
     }

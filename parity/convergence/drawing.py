@@ -1,6 +1,7 @@
 """Full runs of engines, in processes side by side."""
 
-from typing import Any, Callable, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 

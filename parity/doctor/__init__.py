@@ -6,7 +6,7 @@ usual mistakes (:data:`parity.doctor.forms.FORMS` of the GRU, a rate that was no
 advice names the one that fits. The doctor gives no verdict: ``golden`` and ``run`` do.
 """
 
-from typing import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gru4rec.engines import EngineSpec
 from parity.doctor.findings import Doctor, Finding, Option, Outcome

@@ -1,10 +1,11 @@
 """What an examination collects, and the engine that is examined."""
 
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 from gru4rec.engines import EngineSpec
 from parity.data import embedded
@@ -13,6 +14,8 @@ from parity.protocol import Engine
 
 
 class Outcome(StrEnum):
+    """What the doctor says of one part of an engine."""
+
     OK = "ok"
     MISSING = "missing"  # an optional part; the finding says what it costs
     WRONG = "wrong"

@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from typing import Any, Mapping, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit as sigmoid

@@ -2,7 +2,8 @@
 
 import inspect
 import itertools
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from gru4rec.engines import NAMES
 from parity.doctor.findings import Doctor, Option, Outcome, in_words
@@ -237,7 +238,7 @@ def _same_value(a: Any, b: Any) -> bool:
     """Equal, a list like a tuple, no parameters like an empty list."""
     if isinstance(b, list):
         return list(a) == b if isinstance(a, (list, tuple)) else a is None and not b
-    return isinstance(a, type(b)) and a == b or (not isinstance(a, (str, bool)) and a == b)
+    return (isinstance(a, type(b)) and a == b) or (not isinstance(a, (str, bool)) and a == b)
 
 
 def option_values(doctor: Doctor) -> dict[str, list[tuple[str, bool]]]:

@@ -1,7 +1,8 @@
 """What ``prepare`` leaves, batches, and what follows from a seed."""
 
 import itertools
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,7 +104,7 @@ def batches_given(doctor: Doctor) -> None:
         "(M,), (M + n_sample,), (M,), (M,)",
         ", ".join(str(a.shape) for a in (X, Y, R, lanes)),
     )
-    for step, (a, b) in enumerate(itertools.zip_longest(batch_list, own)):
+    for step, (a, b) in enumerate(itertools.zip_longest(batch_list, own)):  # noqa: B007 -- named below
         what = _other_part(a, b)
         if what:
             break

@@ -1,6 +1,7 @@
 """One training step against the harness's own program: form of the GRU, cost, gradients, update."""
 
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 

@@ -1,6 +1,7 @@
 """Round trips: weights, optimizer state and hidden state, set and got back."""
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

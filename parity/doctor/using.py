@@ -1,8 +1,9 @@
 """Scores, files, ``fit``, evaluation: what people call."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd

@@ -1,8 +1,9 @@
 """What a fault is: some patches of the Keras engine's public functions and methods."""
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Any
 from unittest.mock import patch
 
 Patches = list[tuple[Any, str, Any]]  # (object, attribute, replacement)

@@ -1,6 +1,7 @@
 """Losses and scores."""
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from parity.faults.fault import Family, Patches
 

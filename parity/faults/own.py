@@ -1,6 +1,7 @@
 """This project's own faults."""
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

@@ -1,6 +1,7 @@
 """Matrix products of fewer digits than float32 has, as accelerators offer them."""
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from parity.faults.fault import Family, Patches
 from parity.faults.gru import gru_with

@@ -1,9 +1,10 @@
 """What was found so far, in a file, so that a command that was stopped goes on; and the mutants known as equivalent."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 from gru4rec.files import written_whole
 from parity.mutants.tree import Mutant

@@ -2,7 +2,8 @@
 
 import ast
 import copy
-from typing import Any, Callable, Iterator, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
@@ -150,9 +151,10 @@ def _negated(node: ast.expr, place: Place) -> Iterator[ast.expr]:
     """``if a`` to ``if not a``, ``not a`` to ``a``. A plain comparison has its opposite from another operator."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         yield node.operand
-    elif place.field in ("test", "ifs") and not isinstance(place.parent, ast.Assert):
-        if not (isinstance(node, ast.Compare) and len(node.ops) == 1):
-            yield ast.UnaryOp(ast.Not(), node)
+    elif place.field in ("test", "ifs") and not (
+        isinstance(place.parent, ast.Assert) or (isinstance(node, ast.Compare) and len(node.ops) == 1)
+    ):
+        yield ast.UnaryOp(ast.Not(), node)
 
 
 def _renaming(operator: str, *pairs: tuple[str, str], plain: bool = True) -> None:

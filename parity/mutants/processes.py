@@ -10,10 +10,11 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection, wait
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from parity.mutants.trial import Outcome, limited
 
@@ -39,8 +40,10 @@ class _Running(NamedTuple):
 
 @contextmanager
 def prepared(names: Sequence[str]) -> Iterator[None]:
-    """Within, children find the environment of a trial: one thread, the CPU, a folder in which JAX keeps what it
-    compiled, so that what a mutant leaves alone is compiled once.
+    """Within, children find the environment of a trial.
+
+    One thread, the CPU, and a folder in which JAX keeps what it compiled, so that what a mutant leaves alone is
+    compiled once.
 
     names: of the engines.
     """

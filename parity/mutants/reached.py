@@ -2,8 +2,9 @@
 
 import sys
 import threading
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, Collection, Iterator
+from typing import Any
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Which mutants are tried, and which cases each of them is put through, in which order."""
 
 from collections import defaultdict
-from typing import Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from parity.mutants.tree import Mutant
 from parity.mutants.trial import Clean

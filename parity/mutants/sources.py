@@ -5,9 +5,10 @@ A list of what is not, with the reason, so that a module that nobody thought of 
 
 import hashlib
 import importlib.util
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Iterable, NamedTuple
+from typing import NamedTuple
 
 PACKAGES = {"original": "original", "original-jax": "original", "keras": "keras_port"}
 

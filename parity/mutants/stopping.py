@@ -1,8 +1,9 @@
 """Checks that end a run at their first failure."""
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from typing import Any, Callable, Iterator
+from typing import Any
 from unittest.mock import patch
 
 from parity.measure import Check, Checks

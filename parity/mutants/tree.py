@@ -3,9 +3,10 @@
 import ast
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any, Iterator, NamedTuple
+from typing import Any, NamedTuple
 
 from parity.mutants.operators import OPERATORS, REMOVED, Place, called, changed
 
@@ -195,8 +196,9 @@ def _bound_by(statement: ast.stmt) -> set[str]:
 
 
 def _is_talk(statement: ast.stmt) -> bool:
-    """Whether it says something instead of computing something (documentation, messages, errors, imports), or
-    computes what the published program lacks.
+    """Whether it computes nothing of the published program.
+
+    It says something (documentation, messages, errors, imports), or computes what that program lacks.
     """
     if isinstance(statement, (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Pass)):
         return True

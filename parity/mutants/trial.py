@@ -6,10 +6,11 @@ All here runs in a child process of its own (:mod:`parity.mutants.processes`).
 import pickle
 import resource
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from gru4rec import engines
 from gru4rec.engines import EngineSpec
@@ -40,7 +41,7 @@ class Case(NamedTuple):
     def run(self, spec: EngineSpec) -> Checks:
         if self.stage != "golden":
             return recorded.replay(self.path, spec)
-        expected = pickle.loads(self.path.read_bytes())
+        expected = pickle.loads(self.path.read_bytes())  # noqa: S301 - a file of this command itself
         if isinstance(expected, Replayed):
             return golden.replay(expected.recording, spec, expected.scales)
         return situations.judge(self.name, spec, expected)

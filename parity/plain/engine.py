@@ -1,6 +1,7 @@
 """The engine: data, random stream, one step, prediction."""
 
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -164,38 +165,39 @@ class Plain:
     def train_step(self, X, Y, R, masks: Sequence[Array] | None = None, gradients: bool = False) -> Step:
         masks = self.draw_masks(len(X)) if masks is None else masks
         drop = {
-            site: np.asarray(mask, self.dtype) / self._is(p) for (site, _, p), mask in zip(self.dropout_sites(), masks)
+            site: np.asarray(mask, self.dtype) / self.as_dtype(p)
+            for (site, _, p), mask in zip(self.dropout_sites(), masks)
         }
         W, M = self.weights, len(X)
         after, gates = self._forward(X, self.hidden, drop)
         o = after[-1] @ W["Wy"][Y].T + W["By"][Y].T - self._log_q(Y, M)
         loss, d = loss_of(o, self.params, self.rounds)
-        d = d / self._is(self.B)
+        d = d / self.as_dtype(self.B)
         g = {"Wy": d.T @ after[-1], "By": d.sum(axis=0)[:, None]}
-        dh, left = d @ W["Wy"][Y], self._is(4 * np.finfo(self.dtype).eps if self.rounds else 0)
+        dh, left = d @ W["Wy"][Y], self.as_dtype(4 * np.finfo(self.dtype).eps if self.rounds else 0)
         for k in reversed(range(len(self.layers))):
-            dv, found = gru_gradients(dh * drop.get(f"hidden{k}", self._is(1)), gates[k], W, k, self.act, left)
+            dv, found = gru_gradients(dh * drop.get(f"hidden{k}", self.as_dtype(1)), gates[k], W, k, self.act, left)
             g |= found
             dh = dv if gates[k].x is None else dv @ W[f"Wx{k}"].T
-        dx = dh * drop.get("embed", self._is(1)) if self.table != "Wx0" else dh
+        dx = dh * drop.get("embed", self.as_dtype(1)) if self.table != "Wx0" else dh
         g[self.table] = np.vstack([dx, g["Wy"]]) if self.table == "Wy" else dx
         self._update(g, X, Y)
-        self.hidden = [np.where(np.asarray(R, bool)[:, None], self._is(0), h) for h in after]
-        return Step(float(loss.sum() / self._is(self.B)), g if gradients else None)
+        self.hidden = [np.where(np.asarray(R, bool)[:, None], self.as_dtype(0), h) for h in after]
+        return Step(float(loss.sum() / self.as_dtype(self.B)), g if gradients else None)
 
-    def _is(self, value: float) -> Any:
+    def as_dtype(self, value: float) -> Any:
         """A constant in the engine's type."""
         return np.dtype(self.dtype).type(value)
 
     def _forward(self, X: Array, hidden: Sequence[Array], drop: Mapping[str, Array]):
         W, x, after, gates = self.weights, self.weights[self.table][X], [], []
         if self.table != "Wx0":
-            x = x * drop.get("embed", self._is(1))
+            x = x * drop.get("embed", self.as_dtype(1))
         for k, H in enumerate(hidden):
             looked_up = k == 0 and self.table == "Wx0"
             v = (x if looked_up else x @ W[f"Wx{k}"]) + W[f"Bh{k}"]
             h, kept = gru(None if looked_up else x, v, H, W, k, self.act)
-            x = h * drop.get(f"hidden{k}", self._is(1))
+            x = h * drop.get(f"hidden{k}", self.as_dtype(1))
             after.append(x)
             gates.append(kept)
         return after, gates
@@ -204,7 +206,7 @@ class Plain:
         """logq * log P: P is the support of a target's item, support^sample_alpha of a sample's."""
         logq = self.params.get("logq", 0.0)
         if not logq:
-            return self._is(0)
+            return self.as_dtype(0)
         alpha = np.where(np.arange(len(Y)) < M, 1.0, self.params.get("sample_alpha", 0.75))
         return (logq * alpha * np.log(np.maximum(self.support, 1))[Y]).astype(self.dtype)[None]
 
@@ -212,7 +214,7 @@ class Plain:
         cap = self.params.get("grad_cap", 0.0)
         rows = {"Wy": Rows(np.asarray(Y)), "By": Rows(np.asarray(Y))}
         rows[self.table] = Rows(np.r_[X, Y] if self.table == "Wy" else np.asarray(X))
-        for name, g in (capped(gradients, self._is(cap)) if cap > 0 else gradients).items():
+        for name, g in (capped(gradients, self.as_dtype(cap)) if cap > 0 else gradients).items():
             state = {slot: self.state[f"{slot}/{name}"] for slot in self.slots}
             where = rows.get(name, Dense())
             self.weights[name], new = updated(self.params, self.rates, self.weights[name], g, state, where)

@@ -8,7 +8,8 @@ it is a sum that cancels to nothing but its rounding, and lands on every largest
 sum's absolute terms is put there, so that a scale that is measured on this program knows of it.
 """
 
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from scipy.special import expit as sigmoid

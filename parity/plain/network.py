@@ -4,7 +4,8 @@ The reset gate acts before the matrix product; column blocks of ``Wx`` and ``Bh`
 ``Wrz`` reset | update. Shapes: M lanes, N scored items, L_k units of layer k, n items.
 """
 
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit as sigmoid

@@ -4,7 +4,8 @@ An optimizer is one function: gradient and old state to the step, before the lea
 particular to repeated rows lies in ``Rows``: a sum takes every occurrence, a decay acts once, a set keeps the last.
 """
 
-from typing import Any, Mapping, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 

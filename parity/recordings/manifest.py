@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Iterable
 
 from gru4rec.files import written_whole
 from parity.recordings.reading import SHIPPED, find, read

@@ -6,8 +6,9 @@ of axes), this module the others. Every message is ``PATH: KEY: what is wrong``.
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -267,7 +268,7 @@ class _Reader:
         }
         if self.spec.evaluations is None:
             every_N = {N for by_N in [*found.values(), *owed.values()] for N in by_N}
-            owed = {record: every_N for record in [*owed, *found]}
+            owed = dict.fromkeys([*owed, *found], every_N)
         for record, by_N in found.items():
             if undeclared := by_N.keys() - owed.get(record, set()):
                 raise Wrong(by_N[min(undeclared)], "evaluations of spec does not declare it")

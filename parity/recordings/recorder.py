@@ -1,9 +1,10 @@
 """Recording a run of an engine through the public protocol, as the runs of the authors' program were recorded."""
 
 import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd

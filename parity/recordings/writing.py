@@ -1,8 +1,8 @@
 """From a :class:`~parity.recordings.recording.Recording` to the arrays of a file."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 

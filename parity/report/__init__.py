@@ -4,10 +4,11 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 import numpy as np
 

@@ -2,8 +2,9 @@
 
 import math
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 WIDTH, HEIGHT = 460, 264
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 18, 42
@@ -84,7 +85,7 @@ def figure(
     if not lines:
         return None
     xs = [x for line in lines for x, _ in line.points]
-    low, high = min(xs), max(max(xs), min(xs) + 1)
+    low, high = min(xs), max(*xs, min(xs) + 1)
     finite = [y for line in lines for _, y in line.points if math.isfinite(y)]
     y_ticks, share = _logarithmic(finite, bound) if logarithmic else _linear(finite)
 

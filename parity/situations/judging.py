@@ -1,6 +1,6 @@
 """An engine in a situation, against what the harness's own program expects there."""
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from gru4rec.engines import EngineSpec
@@ -11,7 +11,7 @@ from parity.situations.parts import PARTS
 Expected = dict[str, Any]  # by part
 
 
-@lru_cache(maxsize=None)
+@cache
 def expected(name: str) -> Expected:
     """What the harness's own program gives in the situation of that name, by part."""
     return {part: PARTS[part].expect(situation(name)) for part in situation(name).parts}

@@ -1,6 +1,7 @@
 """What a run of an engine gives, and how far rounding may carry it."""
 
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 

@@ -4,9 +4,10 @@ A part is expected once, from the harness's own program, and checked on any engi
 """
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 

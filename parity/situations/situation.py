@@ -1,7 +1,7 @@
 """What a situation is, and the frames that situations train on."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Callable, Mapping
 
 import numpy as np
 import pandas as pd

@@ -1,8 +1,9 @@
 """Runs of ``fit``: to the end, on further data, into a cost that is no number."""
 
 import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from engine_tools import ENGINES, plain  # noqa: E402, it stands beside this file
+from engine_tools import ENGINES, plain
 
 
 @pytest.fixture(scope="session", params=list(ENGINES))

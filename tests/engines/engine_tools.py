@@ -18,11 +18,12 @@ KEYS = ("SessionId", "ItemId", "Time")
 NO_WEIGHTS = "the model has no weights yet: call fit, prepare, build or load first"
 NO_DATA = "the model has no data yet: call fit or prepare first"
 MODES = ("standard", "conservative", "median", "tiebreaking")
-PUBLISHED = (
-    "loss final_act hidden_act layers n_epochs batch_size dropout_p_hidden dropout_p_embed learning_rate momentum lmbd "
-    "embedding n_sample sample_alpha smoothing constrained_embedding adapt adapt_params grad_cap bpreg sigma "
-    "init_as_normal train_random_order time_sort session_key item_key time_key"
-).split()
+PUBLISHED = [
+    "loss", "final_act", "hidden_act", "layers", "n_epochs", "batch_size", "dropout_p_hidden", "dropout_p_embed",
+    "learning_rate", "momentum", "lmbd", "embedding", "n_sample", "sample_alpha", "smoothing",
+    "constrained_embedding", "adapt", "adapt_params", "grad_cap", "bpreg", "sigma", "init_as_normal",
+    "train_random_order", "time_sort", "session_key", "item_key", "time_key",
+]  # fmt: skip
 SMALL = {"layers": [4], "batch_size": 3, "n_sample": 4, "n_epochs": 1, "learning_rate": 0.1}
 
 

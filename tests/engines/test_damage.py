@@ -297,7 +297,7 @@ def test_every_number_huge(engine, fresh, tmp_path):
 
 
 def is_number(value):
-    return type(value) in (int, float) or isinstance(value, str) and value.isdigit() and len(value) < 12
+    return type(value) in (int, float) or (isinstance(value, str) and value.isdigit() and len(value) < 12)
 
 
 def as_given(before, value):

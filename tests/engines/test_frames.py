@@ -41,7 +41,7 @@ FORMS = {  # form -> a frame of the same events
     "set_index(all, drop=False)": lambda: plain().set_index(list(KEYS), drop=False),
     "extra columns": lambda: plain().assign(Price=math.nan, Name="x", _index=3, Column=None).iloc[:, ::-1],
     "duplicate extra columns": lambda: pd.concat([plain(), plain()[[]].assign(A=1), plain()[[]].assign(A=2)], axis=1),
-    "columns that are no texts": lambda: plain().assign(**{"x": 1}).rename(columns={"x": 0}),
+    "columns that are no texts": lambda: plain().assign(x=1).rename(columns={"x": 0}),
     "columns with a name": lambda: plain().rename_axis(columns="names"),
     "small integers": lambda: plain().astype({"SessionId": "uint16", "ItemId": "int8", "Time": "uint8"}),
     "big-endian": lambda: plain().astype({"SessionId": ">i8", "ItemId": ">i4", "Time": ">f8"}),
@@ -82,7 +82,7 @@ FORMS = {  # form -> a frame of the same events
 }
 if pa:
     FORMS |= {
-        "Arrow": lambda: plain().astype({key: "int64[pyarrow]" for key in KEYS}),
+        "Arrow": lambda: plain().astype(dict.fromkeys(KEYS, "int64[pyarrow]")),
         "Arrow, small": lambda: plain().astype({"ItemId": "uint8[pyarrow]", "Time": "double[pyarrow]"}),
         "Arrow dictionaries": lambda: arrow_dictionaries(plain()),
         "Arrow timestamps": lambda: FORMS["datetimes"]().astype({"Time": "timestamp[us][pyarrow]"}),

@@ -86,7 +86,7 @@ REFUSED = {
     },
     "embedding": [value for value in NOT_WHOLE if value != "layersize"] + ["layer", "Layersize", "4"],
     "sample_alpha": [*NOT_NUMBERS, 10**400, -(10**400)],
-    **{name: NOT_FLAGS for name in ("constrained_embedding", "init_as_normal", "train_random_order", "time_sort")},
+    **dict.fromkeys(("constrained_embedding", "init_as_normal", "train_random_order", "time_sort"), NOT_FLAGS),
     "adapt": ["sgd", "Adam", 0, False, [], ["adam"], {}, 1.0, NAN],
     **{name: ["", None, [], ["a"], {}] for name in ("session_key", "item_key", "time_key")},
     "dtype": ["float16", "float", "", None, np.dtype("float16"), np.dtype("int64"), 32, ["float32"], "Float32"],
@@ -94,6 +94,10 @@ REFUSED = {
     "dropout_seed": [*NOT_WHOLE, 0, 2147462579, 4294967295],
 }
 
+# Options whose value 0 says "not at all".
+FROM_ZERO = (
+    "dropout_p_hidden", "dropout_p_embed", "smoothing", "momentum", "lmbd", "grad_cap", "bpreg", "sigma", "logq",
+)  # fmt: skip
 KEPT = [  # option, given, kept
     *[("loss", loss, loss) for loss in ("top1", "bpr", "top1-max", "bpr-max")],
     ("loss", np.str_("bpr"), "bpr"),
@@ -121,15 +125,12 @@ KEPT = [  # option, given, kept
     ("dropout_seed", 2147462578, 2147462578),
     *[
         (name, given, 0.5)
-        for name in (
-            "dropout_p_hidden dropout_p_embed smoothing learning_rate momentum lmbd grad_cap bpreg sigma logq "
-            "sample_alpha"
-        ).split()
+        for name in (*FROM_ZERO, "learning_rate", "sample_alpha")
         for given in (0.5, np.float16(0.5), np.float32(0.5), np.float64(0.5), np.longdouble(0.5))
     ],
     *[
         (name, 0, 0)
-        for name in "dropout_p_hidden dropout_p_embed smoothing momentum lmbd grad_cap bpreg sigma logq".split()
+        for name in FROM_ZERO
     ],
     ("learning_rate", np.int64(2), 2),
     ("sample_alpha", -1.5, -1.5),

@@ -10,8 +10,8 @@ from gru4rec.jobs import job
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from embedded import embedded  # noqa: E402
-from fake_engine import FakeGRU4Rec  # noqa: E402
+from embedded import embedded
+from fake_engine import FakeGRU4Rec
 
 
 @pytest.fixture(scope="session")

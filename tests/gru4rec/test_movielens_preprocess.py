@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -12,18 +12,8 @@ from hypothesis import strategies as st
 
 from gru4rec import cli
 from gru4rec.datasets import movielens as module
-from gru4rec.datasets.movielens import (
-    DATES,
-    FILES,
-    HEADER,
-    SETS,
-    Span,
-    by_dates,
-    by_quantiles,
-    find,
-    layout_of,
-    preprocess,
-)
+from gru4rec.datasets.movielens import FILES, HEADER, find, layout_of, preprocess
+from gru4rec.datasets.movielens_spans import DATES, SETS, Span, by_dates, by_quantiles
 
 WRITERS = {  # by the file's name in the archive: header, separator
     "ratings.csv": (HEADER + "\n", ","),
@@ -37,7 +27,7 @@ def main(arguments):
 
 
 def seconds(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=timezone.utc).timestamp())
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 def write(path: Path, ratings: list[tuple[int, int, int]], layout: str = "ratings.csv") -> Path:
@@ -145,7 +135,7 @@ def test_the_sets_are_those_of_a_plain_loop(tmp_path_factory, ratings):
     for part, (first, last) in dates.items():
         histories = defaultdict(list)
         for user, movie, time in ratings:
-            if first <= datetime.fromtimestamp(time, timezone.utc).date() <= last:
+            if first <= datetime.fromtimestamp(time, UTC).date() <= last:
                 histories[user].append((user, movie, time))
         kept = (sorted(h, key=lambda event: event[2]) for _, h in sorted(histories.items()) if 6 <= len(h) <= 100)
         expected[part] = [event for h in kept for event in h]

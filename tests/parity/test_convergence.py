@@ -59,7 +59,7 @@ def test_too_few_runs_and_a_difference_at_the_margin_are_not_covered():
     at_margin = runs(16, seed=2)
     at_margin.losses[:, -1] += 1.02 - at_margin.losses[:, -1].mean()
     found = equivalence.compare(runs(32), at_margin)[0]
-    assert found.status == "not covered" and found.decides is None or found.decides > 16
+    assert (found.status == "not covered" and found.decides is None) or found.decides > 16
 
 
 def test_a_real_difference_within_the_margin_is_held():

@@ -67,7 +67,7 @@ def test_ranks_metrics_and_lists_are_those_of_a_plain_loop(case, mode, lanes):
     every = np.arange(len(wanted))
     found = evaluator.evaluate(engine, events, mode, listed, (1, 2), lists_of=every, length=3, lanes=lanes)
     assert found.ranks.tolist() == [place for place, _ in wanted]
-    assert [best for best in found.lists.items.tolist()] == [best for _, best in wanted]
+    assert list(found.lists.items.tolist()) == [best for _, best in wanted]
     pd.testing.assert_frame_equal(frame, before)
     for N, (recall, mrr) in found.metrics.items():
         if not wanted:

@@ -1,7 +1,7 @@
 """The recorded reference runs, by the shipped engines, by the NumPy example and by the harness's own program."""
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ NUMPY = {
 PLAIN = "parity.plain:Plain"
 
 
-@lru_cache(maxsize=None)
+@cache
 def recording(name):
     return read(PATHS[name])
 

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from types import ModuleType
 from unittest.mock import patch
@@ -93,7 +93,7 @@ KINDS = {"held": held, "failed": failed, "not covered": not_covered, "broken": b
 
 def build(*results, **more):
     options = dict(
-        command="python -m parity run", started=datetime(2026, 11, 25, tzinfo=timezone.utc), seconds=1.26,
+        command="python -m parity run", started=datetime(2026, 11, 25, tzinfo=UTC), seconds=1.26,
         device={"asked": "auto", "used": "cpu", "remark": "no GPU"}, determinism={"JAX": "highest"},
     )  # fmt: skip
     return report.build(list(results), **options | more)

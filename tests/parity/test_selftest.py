@@ -1,6 +1,6 @@
 """Every fault is caught by the check that has to catch it, and by a comparison past its bound, not by an accident."""
 
-from functools import lru_cache
+from functools import cache
 
 import pytest
 
@@ -13,7 +13,7 @@ from parity.measure import CHECKS
 FAST = {"hidden state not reset at a session's end while training", "cost not scaled by M/B"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def reference(setting, dtype="float64"):
     return selftest.Reference(engines.named("original-jax"), setting, dtype)
 

@@ -57,7 +57,7 @@ def test_values_are_those_of_the_arrays():
     assert recording.name == "dropout-both-constrained" and recording.n_steps == 44 and recording.n_items == 27
     assert recording.spec.layers == (8,) and recording.spec.constrained and recording.spec.mask_widths() == (8, 8)
     assert [step.number for step in recording.kept] == [0, 1, 2, 9, 19]
-    assert recording.epochs == (range(0, 22), range(22, 44))
+    assert recording.epochs == (range(22), range(22, 44))
     step = recording.steps[9]
     assert (step.lanes, len(step.samples)) == (5, 8)
     assert np.array_equal([*step.targets, *step.samples], arrays["step009/Y"])
