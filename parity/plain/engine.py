@@ -238,7 +238,9 @@ class Plain:
         goes_on = np.array([a == b for a, b in zip(self.running, sessions, strict=True)])[:, None]
         items = None if predict_for_item_ids is None else ids.get_indexer(np.asarray(predict_for_item_ids))
         found, self.states = self.scores(
-            ids.get_indexer(np.asarray(input_item_ids)), [np.where(goes_on, H, self._is(0)) for H in self.states], items
+            ids.get_indexer(np.asarray(input_item_ids)),
+            [np.where(goes_on, H, self.as_dtype(0)) for H in self.states],
+            items,
         )
         self.running = np.array(list(sessions), object)
         return pd.DataFrame(found.T, index=ids if items is None else ids[items])
