@@ -24,7 +24,7 @@ MODES = ("standard", "conservative", "median", "tiebreaking")
 CUT_OFFS = [1, 5, 10, 20]
 LEVEL_EVERY = 3  # every third item is made level with the others of them
 LENGTHS = (2, 3, 17)  # of lists, besides those
-BATCHES = {"standard": 3, "conservative": 50, "median": 7, "tiebreaking": 100}  # sessions side by side, by mode
+BATCHES = {"standard": 3, "conservative": 50, "median": 3, "tiebreaking": 50}  # sessions side by side, by mode
 OTHER_NAMES = {"SessionId": "user", "ItemId": "article", "Time": "clicked"}
 KEYS = {"session_key": "user", "item_key": "article", "time_key": "clicked"}
 NOISE = 1e-10  # of the tie-breaking mode
@@ -188,7 +188,7 @@ def check_lists(checks: Checks, wanted: Ranking, engine: Engine, evaluation: Any
             continue
         for which, mode in (("all", "median"), ("some", "standard"), ("all", "tiebreaking"), ("some", "conservative")):
             listed, ranks = None if which == "all" else wanted.items, wanted.ranks[which, mode]
-            label, options = f"{name}, {mode}, {which} items", dict(items=listed, mode=mode, batch_size=2)
+            label, options = f"{name}, {mode}, {which} items", dict(items=listed, mode=mode, batch_size=3)
             found = function(engine, test, cut_off=lengths, **options)
             for N in lengths:
                 _check_pair(checks, N, label, found[N], ranks.low, ranks.high)

@@ -56,7 +56,7 @@ def _made() -> list[Situation]:
     )  # fmt: skip
     add(
         "retraining", "further data with new items, which the rows of three tables are drawn for",
-        "start, new items, retraining, predictions, ranks", embedding=4, momentum=0.1, n_epochs=2, final_act="tanh",
+        "start, new items, retraining, ranks", embedding=4, momentum=0.1, n_epochs=2, final_act="tanh",
         loss="bpr-max", bpreg=0.5,
     )  # fmt: skip
     add(
@@ -76,7 +76,7 @@ def _made() -> list[Situation]:
     )  # fmt: skip
     add(
         "saturated-softmax", "probabilities of 0 and 1, below the 1e-24 of the logarithm too",
-        "steps, predictions, ranks", start=_large(12.0), loss="cross-entropy", final_act="softmax", smoothing=0.0,
+        "steps, ranks", start=_large(12.0), loss="cross-entropy", final_act="softmax", smoothing=0.0,
     )  # fmt: skip
     add(
         "saturated-smoothing", "the same with label smoothing", "steps", start=_large(12.0), loss="cross-entropy",
@@ -87,7 +87,7 @@ def _made() -> list[Situation]:
         start=_large(9.0), loss="bpr-max", adapt="adadelta", adapt_params=[0.95], learning_rate=1.0,
     )  # fmt: skip
     add(
-        "kinks-relu", "pre-activations that are exactly 0", "steps, ranks", start=_zero_rows, hidden_act="relu",
+        "kinks-relu", "pre-activations that are exactly 0", "steps", start=_zero_rows, hidden_act="relu",
         final_act="relu", loss="top1-max", momentum=0.3,
     )  # fmt: skip
     add(
