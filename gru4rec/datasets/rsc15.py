@@ -246,9 +246,10 @@ def preprocess(file: BinaryIO, name: str, out: Path, form: Format = "tsv") -> di
         ValueError: when a part would be empty.
         OSError: when a file cannot be read or written.
     """
-    parts = {part: in_seconds(clicks) for part, clicks in split_clicks(read_clicks(file, name)).items()}
+    clicks = read_clicks(file, name)
+    parts = {part: in_seconds(kept) for part, kept in split_clicks(clicks).items()}
     counts = {part: count(parts[part]) for part in FILES}
-    about = About("rsc15", "RSC15", HOMEPAGE, (Path(name),), 1, STEPS)
+    about = About("rsc15", "RSC15", HOMEPAGE, (Path(name),), len(clicks), 1, STEPS)
     paths = {part: out / target for part, target in names(form).items()}
     writing.write({part: parts[part].lazy() for part in FILES}, counts, paths, form, about)
     return counts

@@ -137,7 +137,7 @@ def prepare(
         events = _sessions(shop, _gathered(shop, paths, folder, account), folder, part_events, account, progress)
         _drop_rare(events, account, progress)
         parts = _split(shop, events, folder, account, progress)
-        about = About(shop.key, shop.name, shop.homepage, tuple(paths), shop.units, _describe(shop))
+        about = About(shop.key, shop.name, shop.homepage, tuple(paths), account.raw, shop.units, _describe(shop))
         progress("writing")
         writing.write(parts, account.counts, {part: out / name for part, name in shop.names(form).items()}, form, about)
     return account
