@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from parity.plain.dropout import MaskStream
 from parity.plain.losses import loss_of, predicted
 from parity.plain.network import Array, activation, gru, gru_gradients, input_table
 from parity.plain.optimizers import SLOTS, Dense, Rates, Rows, capped, updated
@@ -31,6 +32,7 @@ class Plain:
             if params.get(name):
                 raise NotImplementedError(f"the harness's own program has no {name}")
         self.params, self.dtype, self.seed, self.rounds = params, dtype, seed, rounds
+        self.dropout_seed = dropout_seed
         self.layers, self.B = list(params.get("layers", [100])), params.get("batch_size", 32)
         self.n_sample, self.table = params.get("n_sample", 2048), input_table(params)
         self.act, self.rates = activation(params.get("hidden_act", "tanh")), Rates.of(params, dtype)
@@ -41,6 +43,7 @@ class Plain:
     def build(self, n_items: int) -> None:
         """Draw the initial weights, in float64, in the published order."""
         self.n_items, self.random = n_items, np.random.RandomState(self.seed)
+        self.masks: list[MaskStream] = []
         self.weights = {name: w.astype(self.dtype) for name, w in self._initial(n_items)}
         self._start_afresh()
 
@@ -158,9 +161,11 @@ class Plain:
         return sites + [(f"hidden{k}", L, 1 - p_hidden) for k, L in enumerate(self.layers) if p_hidden > 0]
 
     def draw_masks(self, M: int) -> list[Array]:
-        if self.dropout_sites():
-            raise NotImplementedError("the harness's own program draws no dropout masks")
-        return []
+        """The next masks of the dropout stream; see :mod:`parity.plain.dropout`."""
+        sites = self.dropout_sites()
+        if not self.masks:
+            self.masks = [MaskStream(self.dropout_seed, j, p, self.dtype) for j, (_, _, p) in enumerate(sites)]
+        return [stream.draw(M, width) for stream, (_, width, _) in zip(self.masks, sites, strict=True)]
 
     def train_step(self, X, Y, R, masks: Sequence[Array] | None = None, gradients: bool = False) -> Step:
         masks = self.draw_masks(len(X)) if masks is None else masks
@@ -256,7 +261,7 @@ class Plain:
         retrain: bool = False,
         on_epoch_end: Callable[[int, float], Any] = lambda epoch, loss: None,
     ) -> None:
-        """Train for ``n_epochs``; without dropout, whose masks it cannot draw.
+        """Train for ``n_epochs``.
 
         It ends with the step whose cost is NaN, or with the epoch that leaves a weight that is not finite.
         """

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from parity import data
 from parity.scenario import Scenario
@@ -23,6 +24,18 @@ def _small() -> data.Dataset:
 @lru_cache
 def _long() -> data.Dataset:
     return data.embedded(sessions=90, items=40, test_sessions=12, seed=3)
+
+
+@lru_cache
+def _short() -> data.Dataset:
+    """Half of the sessions cut to one event, a quarter to two; times run backwards, so the lowest id comes last."""
+    whole = data.embedded(sessions=60, items=26, test_sessions=6, seed=8)
+    train = whole.train.sort_values(["SessionId", "Time"], kind="stable", ignore_index=True)
+    number, place = pd.factorize(train["SessionId"])[0], train.groupby("SessionId").cumcount()
+    train = train[(place == 0) | (number % 4 == 0) | ((number % 4 == 1) & (place < 2))].copy()
+    start = train.groupby("SessionId")["Time"].transform("min")
+    train["Time"] += 2 * (start.max() - start) // 3000 * 1000 - start
+    return data.Dataset(train, whole.test, "short sessions", data.fingerprint(train, whole.test))
 
 
 def _zero_rows(weights: Weights) -> Weights:
@@ -56,8 +69,8 @@ def _made() -> list[Situation]:
     )  # fmt: skip
     add(
         "retraining", "further data with new items, which the rows of three tables are drawn for",
-        "start, new items, retraining, ranks", embedding=4, momentum=0.1, n_epochs=2, final_act="tanh",
-        loss="bpr-max", bpreg=0.5,
+        "start, masks, new items, retraining, ranks", embedding=4, dropout_p_hidden=0.2, dropout_p_embed=0.2,
+        momentum=0.1, n_epochs=2, final_act="tanh", loss="bpr-max", bpreg=0.5,
     )  # fmt: skip
     add(
         "retraining-constrained", "the same with one table for input and output, sessions in random order",
@@ -73,6 +86,10 @@ def _made() -> list[Situation]:
     add(
         "cost-is-nan", "a cost that is no number in the middle of an epoch, and of a compiled program's steps",
         "divergence", n_sample=0, batch_size=4, loss="bpr-max",
+    )  # fmt: skip
+    add(
+        "scores-of-1e200", "finite weights whose squares are not: training goes on", "divergence", n_sample=0,
+        batch_size=4, loss="top1",
     )  # fmt: skip
     add(
         "saturated-softmax", "probabilities of 0 and 1, below the 1e-24 of the logarithm too",
@@ -104,8 +121,22 @@ def _made() -> list[Situation]:
         "logq", "the correction by the samples' probabilities", "start, steps, fit", logq=0.7, loss="cross-entropy",
         final_act="softmax", learning_rate=0.03, n_sample=15,
     )  # fmt: skip
+    for n_sample, lanes in ((0, 2), (6, 4)):
+        add(
+            f"short-sessions-{lanes}", "sessions of one and two events beside long ones; the lowest id comes last",
+            "start", dataset=_short, n_sample=n_sample, batch_size=lanes,
+        )  # fmt: skip
+    add(
+        "masks", "dropout masks of more numbers than the stream has substreams", "masks", dataset=_long, batch_size=88,
+        layers=[190, 180], dropout_p_hidden=0.3, dropout_p_embed=0.1, embedding=178,
+    )  # fmt: skip
     for number, (alpha, store, order) in enumerate(
-        ((0.0, 40, {}), (1.0, 25, dict(train_random_order=True)), (0.25, 0, dict(time_sort=False)), (2.0, 6, {}))
+        (
+            (0.0, 40, {}),
+            (1.0, 25, dict(train_random_order=True)),
+            (0.25, 0, dict(time_sort=False)),
+            (2.0, 6, dict(train_random_order=True)),
+        )
     ):
         add(
             f"samples-{number + 1}", "supports that differ much, stores of odd sizes", "start", store=store,

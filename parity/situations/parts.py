@@ -14,6 +14,7 @@ import numpy as np
 from gru4rec.engines import EngineSpec
 from parity.bounds import forced
 from parity.checks.data import check_batches, check_frame_kept, check_initial_weights, check_items, epochs_of, start_of
+from parity.checks.dropout import Masks, check_dropout, masks_of, rows_to_draw
 from parity.checks.ranking import Ranking, check_lists, check_ranking, expected_ranking, level_items
 from parity.checks.steps import NAMES as FORCED
 from parity.checks.steps import check_steps
@@ -66,6 +67,15 @@ def _check_steps(checks: Checks, situation: Situation, wanted: Any, spec: Engine
     records, scales = wanted
     engine = situation.scenario.prepare(spec)
     check_steps(checks, records, engine, forced("float64"), lambda record: scales[record.number])
+
+
+def _masks(situation: Situation) -> Masks:
+    s = situation.scenario
+    return masks_of(s.plain(), rows_to_draw(s.params["batch_size"]))
+
+
+def _check_masks(checks: Checks, situation: Situation, wanted: Masks, spec: EngineSpec) -> None:
+    check_dropout(checks, wanted, situation.scenario.prepare(spec))
 
 
 def _weights(situation: Situation) -> dict[str, np.ndarray]:
@@ -131,6 +141,7 @@ def _predicts(cls: type) -> None:
 
 PARTS = {
     "start": Part(("batches", "negatives", "initial-weights"), _start, _check_start),
+    "masks": Part(("dropout",), _masks, _check_masks),
     "steps": Part(FORCED, _steps, _check_steps),
     "fit": _run(("fit",), fitted, _fits),
     "new items": _run(("initial-weights",), extended, _retrains),
