@@ -31,7 +31,12 @@ def check_recorded_metrics(checks: Checks, recording: Recording, engine: Engine,
         if each.what not in known:
             positions = None if listed is None else _positions(recording, listed)
             known[each.what] = intervals(
-                recording.final, recording.itemidmap, s.params | s.column_options, recording.test, s.dtype, positions
+                recording.final,
+                recording.itemidmap,
+                {**s.params, **s.column_options},
+                recording.test,
+                s.dtype,
+                positions,
             )
         _compare_metrics(
             checks["metrics"], recording, each, known[each.what][each.mode], listed is not None, engine, evaluation
@@ -55,10 +60,12 @@ def _compare_metrics(
     evaluation: Any,
 ) -> None:
     s, label = recording.spec, f"{each.what} {each.mode}"
-    recorded = {N: tuple(map(float, metric)) for N, metric in each.by_cut_off.items()}
-    # Where the reference ranks a listed target at 0 its MRR is infinite; here every rank is at least 1 (section 10 of
-    # the specification of the published program), and the harness's own ranks say what it then is.
-    recorded = {N: (r, m if np.isfinite(m) else metrics(ranks.low, [N])[N][1]) for N, (r, m) in recorded.items()}
+    # Where the reference ranks a listed target at 0 its MRR is infinite; here every rank is at least 1, and the
+    # harness's own ranks say what it then is.
+    recorded = {
+        N: (float(recall), float(mrr) if np.isfinite(mrr) else metrics(ranks.low, [N])[N][1])
+        for N, (recall, mrr) in each.by_cut_off.items()
+    }
     if each.mode == "tiebreaking":
         _compare_noisy(check, recording, each, ranks, listed, engine, evaluation)
         return
@@ -140,4 +147,4 @@ def _evaluated(
     else:
         items = recording.evaluations.items if listed else None
         found = evaluation.evaluate_gpu(engine, recording.test, items=items, **options)
-    return {N: tuple(map(float, pair)) for N, pair in found.items()}
+    return {N: (float(recall), float(mrr)) for N, (recall, mrr) in found.items()}
