@@ -27,6 +27,7 @@ LENGTHS = (2, 3, 17)  # of lists, besides those
 BATCHES = {"standard": 3, "conservative": 50, "median": 3, "tiebreaking": 50}  # sessions side by side, by mode
 OTHER_NAMES = {"SessionId": "user", "ItemId": "article", "Time": "clicked"}
 KEYS = {"session_key": "user", "item_key": "article", "time_key": "clicked"}
+FEWEST_LEVEL = 15  # events with level items, from which on their mean place says something
 NOISE = 1e-10  # of the tie-breaking mode
 MOST_AMBIGUOUS = 0.25  # of the events; where more are, the ranks say nothing
 UNITS_MORE = 64  # besides one unit a term of the scores' sums: the hidden state's own rounding, the activation's
@@ -145,6 +146,8 @@ def check_ranking(
         if each.ambiguous and mode == MODES[0]:  # the other modes have the same ones
             checks["ranks"].notes.append(f"{which} items: {each.ambiguous} of {len(each.low)} events are ambiguous")
         rank = checks.attempt(["ranks"], _check_ranks, each, engine, evaluation, test, listed, mode, label)
+        if rank is not None and mode == "tiebreaking":
+            _check_noise(checks, rank, wanted, which, label)
         checks.attempt(["metrics"], _check_metrics, rank, each, engine, evaluation, test, listed, mode, label)
 
 
@@ -154,6 +157,22 @@ def _check_ranks(checks, wanted: Intervals, engine, evaluation, test, listed, mo
     inside = np.clip(rank, wanted.low, wanted.high) if len(rank) == len(wanted.low) else wanted.low
     checks["ranks"].equal(label, rank, inside)
     return rank
+
+
+def _check_noise(checks: Checks, rank: np.ndarray, wanted: Ranking, which: str, label: str) -> None:
+    """Noise puts a target anywhere among the items level with it, all places as likely: the mean place is the middle.
+
+    The bound is five standard deviations of that mean; (k + 2)/(12 k) is the variance of a place among k others,
+    over k.
+    """
+    least, most = (wanted.ranks[which, mode].low for mode in ("standard", "conservative"))
+    level = most - least
+    sure = (level > 0) & (least == wanted.ranks[which, "standard"].high)
+    if sure.sum() >= FEWEST_LEVEL and len(rank) == len(level):
+        k = level[sure]
+        bound = 5 * float(np.sqrt(((k + 2) / (12 * k)).sum())) / len(k)
+        place = float(((rank[sure] - least[sure]) / k).mean())
+        checks["ranks"].within(f"{label}: mean place among level items", place, 0.5, bound)
 
 
 def _check_metrics(checks, rank, wanted: Intervals, engine, evaluation, test, listed, mode, label) -> None:

@@ -220,8 +220,8 @@ def _is_later(node: ast.expr, parent: ast.AST) -> bool:
 
 
 def _is_guard(statement: ast.If) -> bool:
-    """Whether all that it does is to refuse."""
-    return all(_is_talk(each) for each in statement.body)
+    """Whether all that it does is to refuse: it says something, or ends in an error that it made the words of."""
+    return all(_is_talk(each) for each in statement.body) or isinstance(statement.body[-1], ast.Raise)
 
 
 def _removable(statement: ast.stmt, function: str, bound: set[str]) -> bool:

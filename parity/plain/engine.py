@@ -40,6 +40,10 @@ class Plain:
 
     # Weights and state.
 
+    def set_params(self, **params: Any) -> None:
+        """Set options by name."""
+        self.params = {**self.params, **params}
+
     def build(self, n_items: int) -> None:
         """Draw the initial weights, in float64, in the published order."""
         self.n_items, self.random = n_items, np.random.RandomState(self.seed)
@@ -259,15 +263,18 @@ class Plain:
         data: pd.DataFrame,
         sample_store: int = 10_000_000,
         retrain: bool = False,
+        resume: bool = False,
         on_epoch_end: Callable[[int, float], Any] = lambda epoch, loss: None,
     ) -> None:
-        """Train for ``n_epochs``.
+        """Train for ``n_epochs``, or with ``resume`` until so many are done in all, on the data that it has.
 
         It ends with the step whose cost is NaN, or with the epoch that leaves a weight that is not finite.
         """
-        self.prepare(data, sample_store, retrain)
+        if not resume:
+            self.prepare(data, sample_store, retrain)
+            self.epochs_done = 0
         self.error_during_train = False
-        for epoch in range(self.params.get("n_epochs", 10)):
+        for epoch in range(self.epochs_done, self.params.get("n_epochs", 10)):
             self.hidden, lanes = [np.zeros((self.B, L), self.dtype) for L in self.layers], np.arange(self.B)
             costs: list[float] = []
             weights: list[int] = []
@@ -282,6 +289,7 @@ class Plain:
             if not finite or (costs and np.isnan(costs[-1])):
                 self.error_during_train = True
                 return
+            self.epochs_done = epoch + 1
             on_epoch_end(epoch, float(np.average(costs, weights=weights)))
 
     def save(self, path) -> None:

@@ -84,6 +84,10 @@ def _made() -> list[Situation]:
         time_sort=False, loss="bpr", store=0,
     )  # fmt: skip
     add(
+        "going-on", "a training that is stopped after each epoch, saved, loaded, and goes on", "resuming", n_epochs=3,
+        dropout_p_hidden=0.2, momentum=0.1, store=16, train_random_order=True,
+    )  # fmt: skip
+    add(
         "cost-is-nan", "a cost that is no number in the middle of an epoch, and of a compiled program's steps",
         "divergence", n_sample=0, batch_size=4, loss="bpr-max",
     )  # fmt: skip

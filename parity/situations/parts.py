@@ -24,7 +24,7 @@ from parity.scenario import Scenario
 from parity.situations.outcome import Expected, Make, Outcome, Run, expected_of
 from parity.situations.predicting import predicted
 from parity.situations.situation import Situation
-from parity.situations.training import diverged, extended, fitted, retrained
+from parity.situations.training import diverged, extended, fitted, resumed, retrained
 from parity.walk import walk
 
 STEPS = 12  # single steps of a situation
@@ -126,11 +126,22 @@ def _fits(cls: type) -> None:
         raise NotImplementedError("the engine has no fit")
 
 
-def _retrains(cls: type) -> None:
+def _retrains(cls: Any) -> None:
     _fits(cls)
+    _takes(cls, "retrain")
+
+
+def _resumes(cls: Any) -> None:
+    _fits(cls)
+    _takes(cls, "resume")
+    if not hasattr(cls, "set_params"):
+        raise NotImplementedError("the engine has no set_params")
+
+
+def _takes(cls: Any, option: str) -> None:
     accepted = inspect.signature(cls.fit).parameters.values()
-    if not any(each.name == "retrain" or each.kind is each.VAR_KEYWORD for each in accepted):
-        raise NotImplementedError("the engine's fit has no retrain")
+    if not any(each.name == option or each.kind is each.VAR_KEYWORD for each in accepted):
+        raise NotImplementedError(f"the engine's fit has no {option}")
 
 
 def _predicts(cls: type) -> None:
@@ -144,6 +155,7 @@ PARTS = {
     "masks": Part(("dropout",), _masks, _check_masks),
     "steps": Part(FORCED, _steps, _check_steps),
     "fit": _run(("fit",), fitted, _fits),
+    "resuming": _run(("fit",), resumed, _resumes),
     "new items": _run(("initial-weights",), extended, _retrains),
     "retraining": _run(("fit",), retrained, _retrains),
     "divergence": _run(("fit",), diverged, _retrains),

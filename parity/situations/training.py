@@ -1,8 +1,10 @@
 """Runs of ``fit``: to the end, on further data, into a cost that is no number."""
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,28 @@ def fitted(make: Make, situation: Situation) -> Outcome:
     engine, losses = make(s), _Losses()
     engine.fit(s.dataset.train.copy(), s.store, on_epoch_end=losses)
     return _trained(engine, losses)
+
+
+def resumed(make: Make, situation: Situation) -> Outcome:
+    """A run that is stopped after each epoch, written to a file and read again where an engine can, and goes on."""
+    s = situation.scenario
+    epochs, engine, losses = s.params["n_epochs"], make(s.with_params(n_epochs=1)), _Losses()
+    engine.fit(s.dataset.train.copy(), s.store, on_epoch_end=losses)
+    for epoch in range(1, epochs):
+        engine = _read_again(engine)
+        engine.set_params(n_epochs=epoch + 1)
+        engine.fit(s.dataset.train.copy(), s.store, resume=True, on_epoch_end=losses)
+    return _trained(engine, losses)
+
+
+def _read_again(engine: Engine) -> Engine:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        try:
+            engine.save(path)
+            return type(engine).load(path)
+        except NotImplementedError:
+            return engine
 
 
 def extended(make: Make, situation: Situation) -> Outcome:
