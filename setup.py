@@ -60,6 +60,8 @@ setup(
         # Without it a report cannot say which BLAS kernel ran, nor on how many threads.
         "threadpoolctl>=3.5,<4",
         "safetensors>=0.5,<1",
+        # Completion of the command in shells, from its own parsers.
+        "shtab>=1.7,<2",
         "optuna>=5,<6",
         # Optuna's storage; its errors are what a storage that cannot be reached raises.
         "sqlalchemy>=2,<3",
