@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich.progress import Progress
 
@@ -15,7 +16,7 @@ from parity.recordings.reading import find, read
 from parity.workers import run_all
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser("golden", help="replay recorded runs of the published program", description=__doc__)
     parser.add_argument(
         "files",

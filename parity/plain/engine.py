@@ -1,5 +1,6 @@
 """The engine: data, random stream, one step, prediction."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -171,7 +172,9 @@ class Plain:
             self.masks = [MaskStream(self.dropout_seed, j, p, self.dtype) for j, (_, _, p) in enumerate(sites)]
         return [stream.draw(M, width) for stream, (_, width, _) in zip(self.masks, sites, strict=True)]
 
-    def train_step(self, X, Y, R, masks: Sequence[Array] | None = None, gradients: bool = False) -> Step:
+    def train_step(
+        self, X: Array, Y: Array, R: Array, masks: Sequence[Array] | None = None, gradients: bool = False
+    ) -> Step:
         masks = self.draw_masks(len(X)) if masks is None else masks
         drop = {
             site: np.asarray(mask, self.dtype) / self.as_dtype(p)
@@ -198,7 +201,7 @@ class Plain:
         """A constant in the engine's type."""
         return np.dtype(self.dtype).type(value)
 
-    def _forward(self, X: Array, hidden: Sequence[Array], drop: Mapping[str, Array]):
+    def _forward(self, X: Array, hidden: Sequence[Array], drop: Mapping[str, Array]) -> tuple[list[Array], list[Any]]:
         W, x, after, gates = self.weights, self.weights[self.table][X], [], []
         if self.table != "Wx0":
             x = x * drop.get("embed", self.as_dtype(1))
@@ -231,7 +234,7 @@ class Plain:
 
     # Prediction.
 
-    def scores(self, X, hidden: Sequence[Array], items: Array | None = None) -> tuple[Array, list[Array]]:
+    def scores(self, X: Array, hidden: Sequence[Array], items: Array | None = None) -> tuple[Array, list[Array]]:
         after, _ = self._forward(np.asarray(X), [np.asarray(H, self.dtype) for H in hidden], {})
         Wy, By = (self.weights[name] if items is None else self.weights[name][items] for name in ("Wy", "By"))
         return predicted(after[-1] @ Wy.T + By.T, self.params), after
@@ -264,7 +267,7 @@ class Plain:
         sample_store: int = 10_000_000,
         retrain: bool = False,
         resume: bool = False,
-        on_epoch_end: Callable[[int, float], Any] = lambda epoch, loss: None,
+        on_epoch_end: Callable[[int, float], None] | None = None,
     ) -> None:
         """Train for ``n_epochs``, or with ``resume`` until so many are done in all, on the data that it has.
 
@@ -290,11 +293,12 @@ class Plain:
                 self.error_during_train = True
                 return
             self.epochs_done = epoch + 1
-            on_epoch_end(epoch, float(np.average(costs, weights=weights)))
+            if on_epoch_end:
+                on_epoch_end(epoch, float(np.average(costs, weights=weights)))
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         raise NotImplementedError("the harness's own program writes no files")
 
     @classmethod
-    def load(cls, path) -> "Plain":
+    def load(cls, path: str | os.PathLike[str]) -> "Plain":
         raise NotImplementedError("the harness's own program reads no files")
