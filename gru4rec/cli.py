@@ -16,6 +16,8 @@ from gru4rec import hosts, signals, terminal
 # Each is imported when it is asked for: Optuna takes a second.
 COMMANDS = {
     "train": "gru4rec.commands.train",
+    "evaluate": "gru4rec.commands.evaluate",
+    "score": "gru4rec.commands.score",
     "tune": "gru4rec.commands.tune",
     "rsc15": "gru4rec.commands.rsc15",
     "movielens": "gru4rec.commands.movielens",

@@ -131,15 +131,20 @@ def from_text(text: str, option: str = "-ps", parse_option: Parse = parse) -> Pa
     parse_option: of the model whose options they are, GRU4Rec's where it is not said.
     """
     params: Params = {}
+    _add_pairs(params, text, parse_option, option, f"{option} {shortened(text)}:")
+    return params
+
+
+def _add_pairs(params: Params, text: str, parse_option: Parse, place: str, twice: str) -> None:
+    """Add ``name=value,name=value``; ``place`` and ``twice`` begin the errors of a bad one and of a repeated name."""
     for part in filter(None, (part.strip() for part in text.split(","))):
         try:
             name, value = parse_pair(part, parse_option=parse_option)
         except ValueError as problem:
-            raise ValueError(f"{option} {problem}") from None
+            raise ValueError(f"{place} {problem}") from None
         if name in params:
-            raise ValueError(f"{option} {shortened(text)}: {name} stands there twice")
+            raise ValueError(f"{twice} {name} stands there twice")
         params[name] = value
-    return params
 
 
 def from_file(path: Path, parse_option: Parse = parse) -> Params:
@@ -176,14 +181,8 @@ def _refuse_depth(path: Path, text: str) -> None:
 def _from_lines(path: Path, text: str, parse_option: Parse) -> Params:
     params: Params = {}
     for number, line in enumerate(text.splitlines(), 1):
-        for part in filter(None, (part.strip() for part in line.partition("#")[0].split(","))):
-            try:
-                name, value = parse_pair(part, parse_option=parse_option)
-            except ValueError as problem:
-                raise ValueError(f"{path}, line {number}: {problem}") from None
-            if name in params:
-                raise ValueError(f"{path}, line {number}: {name} stands there twice")
-            params[name] = value
+        place = f"{path}, line {number}:"
+        _add_pairs(params, line.partition("#")[0], parse_option, place, place)
     return params
 
 

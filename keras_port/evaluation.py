@@ -12,6 +12,7 @@ from keras_port.batches import schedule
 from keras_port.events import Columns, Events, read_known
 from keras_port.model import SessionModel
 from keras_port.prediction import hidden_of, require_finite
+from keras_port.toplists import top
 
 MODES = ("standard", "conservative", "median", "tiebreaking")
 NO_WEIGHTS = "the model has no weights yet: call fit, prepare, build or load first"
@@ -114,6 +115,25 @@ def ranks(
             "rank": rank.astype(np.float64),
         }
     )
+
+
+def lists(
+    gru: Any,
+    test_data: Any,
+    session_key: str = "SessionId",
+    item_key: str = "ItemId",
+    time_key: str = "Time",
+    length: int = 20,
+    batch_size: int = 100,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(item indices, scores), (P, length) each: the best items for every row of :func:`ranks`, best first.
+
+    Arguments and errors as in :func:`evaluate_gpu`.
+    """
+    events = events_of(gru, test_data, session_key, item_key, time_key)
+    require_finite(gru.model, "be evaluated")
+    H, _ = hidden_states(gru.model, events, batch_size)
+    return top(gru.model, H, length)
 
 
 def rank_events(

@@ -38,6 +38,7 @@ Instead of PATH, with --help of their own:
   train      the same as PATH without a word    tune       search for good options
   rsc15      the published settings on RSC15, raw file to table
   movielens  the same on MovieLens              dwelltime  does dwell time help?
+  evaluate   saved models side by side           score      top lists of any program
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
   sample     synthetic data in a raw format     check      what is wrong with files of sessions
   reproduce  a published result, raw files to report
