@@ -2,7 +2,7 @@
 
 import argparse
 import importlib
-from typing import Any
+from typing import Any, cast
 
 import shtab
 
@@ -26,7 +26,7 @@ def whole_parser() -> argparse.ArgumentParser:
     def command(prog: str, **_: Any) -> argparse.ArgumentParser:
         return importlib.import_module(cli.COMMANDS[prog.split()[-1]]).parser()
 
-    commands = made.add_subparsers(prog="gru4rec", parser_class=command, metavar="COMMAND")
+    commands = made.add_subparsers(prog="gru4rec", parser_class=cast(Any, command), metavar="COMMAND")
     for name in cli.COMMANDS:
         commands.add_parser(name, help=name)
     _complete_files(made)

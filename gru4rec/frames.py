@@ -15,12 +15,11 @@ import pandas as pd
 import polars as pl
 
 from gru4rec import parquet, times
-from gru4rec.sources import ParquetSource, Source, TextSource
+from gru4rec.sources import ParquetSource, Source, TextSource, Type
 from gru4rec.terminal import quoted
 
 TEXT_SUFFIXES, PARQUET_SUFFIXES = (".tsv", ".txt", ".csv", ".dat"), (".parquet",)
 Ids = Literal["auto", "text", "number"]
-Type = pl.DataType | type[pl.DataType]
 
 _INTEGERS = (pl.Int64, pl.UInt64)  # of ids, the first that holds them all
 # in lower case: what programs write where there is no value

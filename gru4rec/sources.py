@@ -11,6 +11,7 @@ import polars as pl
 from gru4rec import files, parquet, textfiles
 from gru4rec.terminal import quoted
 
+Type = pl.DataType | type[pl.DataType]
 _ROW = "\0row"  # no name of a column that a file has
 
 
@@ -29,7 +30,7 @@ class TextSource:
             for row, _ in self.bad(name, missing[name]) if found[name].item() else ():
                 raise ValueError(f"{self.where(row)}: no value in column {name!r}")
 
-    def column(self, name: str, dtype: pl.DataType = pl.String) -> pl.Series:
+    def column(self, name: str, dtype: Type = pl.String) -> pl.Series:
         return self._collect(self.text.scan({name: dtype}).select(name))[name]
 
     def first(self, name: str) -> pl.Series:
@@ -74,7 +75,7 @@ class ParquetSource:
             if missing.any():
                 raise ValueError(f"{self.where(missing.arg_max() or 0)}: no value in column {name!r}")
 
-    def column(self, name: str, dtype: pl.DataType | None = None) -> pl.Series:
+    def column(self, name: str, dtype: Type | None = None) -> pl.Series:
         values = self.frame[name]
         return values if dtype is None else values.cast(dtype)
 

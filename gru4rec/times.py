@@ -61,7 +61,7 @@ def seconds(source: Source, name: str, time_format: str | None, any_unit: bool =
     is_text = values is None or values.dtype == pl.String
     if time_format is not None and time_format not in UNITS:
         whole = pl.col(name) if values is None or not values.dtype.is_integer() else pl.col(name).cast(pl.String)
-        if not is_text and whole.meta.is_column():
+        if values is not None and not is_text and whole.meta.is_column():
             raise ValueError(f"{source.path}: column {name!r} holds {values.dtype}, no texts for --time-format")
         return _dates(source, name, lambda: _to_utc(whole, time_format), f"of the form {time_format!r}")
     number = pl.col(name).cast(pl.Float64, strict=False)

@@ -5,6 +5,7 @@ A state is a dict of tensors: weights by name, slots as ``SLOT/NAME``, ``hidden0
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
         What changes of the state; the cost; the gradients by weight name, before grad_cap, per occurrence for rows.
     """
     where, given = occurrences_of(model, batch), numbers.within(model.settings, batch)
-    rows = {name: ops.take(state[name], where[name].rows, axis=0) for name in where}
+    rows = model.split.take_all(
+        {name: state[name] for name in where}, {name: found.rows for name, found in where.items()}
+    )
     dense = {name: state[name] for name in model.named_weights if name not in rows}
     hidden = [state[f"hidden{k}"] for k in range(len(model.settings.layers))]
 
@@ -44,7 +47,9 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
     for name, g in optimizers.capped(gradients, given.grad_cap).items():
         slots = optimizers.slots_of(rule, name, state)
         if name in rows:
-            new = optimizers.update_rows(rule, rates, state[name], rows[name], g, slots, where[name])
+            new = model.split.update(
+                partial(optimizers.update_rows, rule, rates), state[name], rows[name], g, slots, where[name]
+            )
         else:
             new = optimizers.update_dense(rule, rates, state[name], g, slots)
         changed[name] = new[0]
@@ -64,14 +69,15 @@ def occurrences_of(model: SessionModel, batch: Batch) -> dict[str, Occurrences]:
     }
 
 
-def with_log_q(settings: Settings, state: State, batch: Batch) -> Batch:
+def with_log_q(model: SessionModel, state: State, batch: Batch) -> Batch:
     """The batch, or chunk of batches, and the ``log_q`` (..., N) that is subtracted from the scores of Y.
 
     log_q = logq * log P; P = support of the item for the B targets, support^sample_alpha for the samples.
     """
+    settings: Settings = model.settings
     if not settings.logq:
         return batch
-    log_P = ops.take(state["log_support"], batch["Y"], axis=0)
+    log_P = model.split.take(state["log_support"], batch["Y"])
     alpha = np.where(np.arange(log_P.shape[-1]) < settings.batch_size, 1.0, settings.sample_alpha)
     return {**batch, "log_q": log_P * ops.cast(settings.logq * alpha, settings.dtype)}
 
@@ -84,7 +90,7 @@ def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, A
     alike = {name: ops.convert_to_tensor(chunk[name]) for name in (numbers.NAME,) if name in chunk}
     single = ("steps", *alike)
     batches: Batch = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name not in single}
-    batches = with_log_q(model.settings, state, batches)
+    batches = with_log_q(model, state, batches)
     steps = ops.cast(chunk["steps"], "int32")
     places = ops.arange(batches["X"].shape[0], dtype="int32")
 
@@ -109,12 +115,12 @@ def known_finite(model: SessionModel, changed: State, cost: Any, batch: Batch) -
     The sum of squares of what was written is finite only if all of it is; it is cheaper than a test of each number.
     """
     where = occurrences_of(model, batch)
+    read = {name: changed[name] for name in where}
+    written = model.split.take_all(read, {name: found.rows for name, found in where.items()})
     total = cost
     for name in model.named_weights:
-        written = changed[name]
-        if name in where:
-            written = ops.take(written, where[name].rows, axis=0)
-        rows = ops.reshape(written, (-1, written.shape[-1]))
+        values = written[name] if name in where else changed[name]
+        rows = ops.reshape(values, (-1, values.shape[-1]))
         # a product with ones runs in the matrix library, where XLA would make a slow loop of the sum
         total = total + ops.sum((rows * rows) @ ops.ones((rows.shape[1], 1), rows.dtype))
     return ops.isfinite(total)
@@ -123,5 +129,5 @@ def known_finite(model: SessionModel, changed: State, cost: Any, batch: Batch) -
 def single_step(model: SessionModel, state: State, batch: Batch) -> tuple[State, Any]:
     """One training step. Results: its cost and its gradients."""
     batch = {name: ops.convert_to_tensor(values) for name, values in batch.items()}
-    changed, cost, gradients = training_step(model, state, with_log_q(model.settings, state, batch))
+    changed, cost, gradients = training_step(model, state, with_log_q(model, state, batch))
     return changed, (cost, gradients)
