@@ -95,8 +95,9 @@ def test_a_training_without_its_numbers_takes_those_of_the_settings(train, compi
         again = GRU4Rec(**OPTIONS, learning_rate=rate)
         again.prepare(train, 0)
         again.trainer.epoch(0, keras.callbacks.CallbackList(), most_steps=32)
-        np.testing.assert_array_equal(costs[-1], again.get_weights()["Wy"])
-    assert not np.array_equal(*costs)
+        # a number that the compiler knows may be rounded in another place
+        np.testing.assert_allclose(costs[-1], again.get_weights()["Wy"], rtol=1e-4, atol=1e-6)
+    assert np.abs(costs[0] - costs[1]).max() > 1e-3
 
 
 def test_a_program_keeps_no_model(train):
