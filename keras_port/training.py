@@ -161,7 +161,7 @@ class Trainer:
             )
         check_items("X", X, self.model.n_items)
         check_items("Y", Y, self.model.n_items)
-        chunk = self._chunk_of_one(X, Y, R, masks, self._dwell_inputs(M, passed, weights))
+        chunk = self._chunk_of_one(X, Y, R, masks, _dwell_inputs(self.model.settings, M, passed, weights))
         if not gradients:
             costs, _ = self._run_steps({"steps": np.int32(1), **chunk})
             return Step(float(costs[0]), None)
@@ -205,20 +205,6 @@ class Trainer:
         }
         add_last_occurrences(chunk, self.model.momentum_reads, np.zeros(self.model.n_items, np.int32))
         return chunk
-
-    def _dwell_inputs(self, M: int, passed: Any, weights: Any) -> dict[str, np.ndarray]:
-        """What the dwell options add to the input of a step of M lanes."""
-        settings, added = self.model.settings, {}
-        buckets = dwell.given_buckets(passed, M, settings.dwell_time)
-        if buckets is not None:
-            added["dwell"] = buckets
-        if weights is not None and not settings.dwell_weight:
-            raise ValueError("weights are given with dwell_weight=0: a model with dwell_weight takes them")
-        if settings.dwell_weight:
-            added["weights"] = np.ones(M, settings.dtype) if weights is None else np.asarray(weights, settings.dtype)
-            if added["weights"].shape != (M,):
-                raise ValueError(f"weights has shape {np.shape(weights)}: one value a lane, ({M},), is accepted")
-        return added
 
     def fit(
         self,
@@ -272,7 +258,7 @@ class Trainer:
         state.clear_hidden()
         bad = first_not_finite(self.model)
         if bad is not None:
-            return self._diverged(number, 0, f"weight {bad} is not finite before the first step")
+            return _diverged(state, number, 0, f"weight {bad} is not finite before the first step")
         total, lanes_seen, done = 0.0, 0, 0
         # the next chunk is drawn while this one is computed; streams are saved between epochs only, when none is ahead
         with ThreadPoolExecutor(1) as pool:
@@ -284,7 +270,7 @@ class Trainer:
                 callbacks.on_train_batch_begin(done)
                 costs, fault = self._run_chunk(chunk)
                 if fault:
-                    return self._diverged(number, done + len(costs), fault)
+                    return _diverged(state, number, done + len(costs), fault)
                 M = chunk["lanes"][: len(costs)].sum(axis=1)
                 total, lanes_seen, done = total + costs @ M, lanes_seen + M.sum(), done + len(costs)
                 callbacks.on_train_batch_end(done - 1, {"loss": total / lanes_seen})
@@ -306,20 +292,27 @@ class Trainer:
             left -= len(found)
         return np.array(costs), ""
 
-    def _diverged(self, number: int, steps: int, fault: str) -> dict[str, float]:
-        self.state.diverged, self.state.fault = True, f"epoch {number + 1}, step {steps}, {fault}"
-        logger.error("%s: the training has stopped", self.state.fault)
-        return {"loss": float("nan")}
+
+def _diverged(state: TrainingState, number: int, steps: int, fault: str) -> dict[str, float]:
+    """The logs of an epoch that a fault ended after so many steps, which the state and the log keep."""
+    state.diverged, state.fault = True, f"epoch {number + 1}, step {steps}, {fault}"
+    logger.error("%s: the training has stopped", state.fault)
+    return {"loss": float("nan")}
 
 
-def save(trainer: Trainer, path: str | os.PathLike) -> None:
-    """Write a trainer's checkpoint to a file, whole or not at all; of several processes each writes its own rows."""
-    model, state = trainer.model, trainer.state
-    if distribution.process_count() == 1 or model.settings.devices == 1:
-        checkpoint.write(trainer.checkpoint(), path)
-        return
-    rest = Checkpoint(model.settings, model.known_ids, state.get_weights(False), state.to_arrays(False))
-    checkpoint.write_parts(rest, state.split_tensors(), model.split, path)
+def _dwell_inputs(settings: Settings, M: int, passed: Any, weights: Any) -> dict[str, np.ndarray]:
+    """What the dwell options add to the input of a step of M lanes."""
+    added = {}
+    buckets = dwell.given_buckets(passed, M, settings.dwell_time)
+    if buckets is not None:
+        added["dwell"] = buckets
+    if weights is not None and not settings.dwell_weight:
+        raise ValueError("weights are given with dwell_weight=0: a model with dwell_weight takes them")
+    if settings.dwell_weight:
+        added["weights"] = np.ones(M, settings.dtype) if weights is None else np.asarray(weights, settings.dtype)
+        if added["weights"].shape != (M,):
+            raise ValueError(f"weights has shape {np.shape(weights)}: one value a lane, ({M},), is accepted")
+    return added
 
 
 def _padded(values: np.ndarray, rows: int, fill: Any) -> np.ndarray:
