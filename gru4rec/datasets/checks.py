@@ -21,7 +21,8 @@ MILLISECONDS = 1e11  # a time beyond it is no number of seconds that anybody mea
 LEAKED = 0.01  # of the training events: so many may fall in the time of the test
 EARLY = 0.05  # of the test sessions: so many may begin long before the others
 UNKNOWN = 0.5  # of the test events
-MANY = 100  # sessions: of fewer, that nobody comes back to an item says nothing
+AT_ONCE = 0.2  # of the events: so many of the time of the one before are no clicks
+MANY = 50  # sessions: of fewer, that nobody comes back to an item says nothing
 LONG_SPAN = 30 * DAY  # of half the sessions: no session of a visit lasts so long
 
 
@@ -110,15 +111,19 @@ def order(events: Events) -> Finding:
 
 def ties(events: Events) -> Finding:
     """Events of a session at the same time: nothing says which came first."""
-    ordered = events.frame.sort("session", "time", maintain_order=True)
-    same = (pl.col("session") == pl.col("session").shift(1)) & (pl.col("time") == pl.col("time").shift(1))
-    tied = ordered.select(same.sum()).item() or 0
+    tied = _tied(events)
     level: Level = "fine" if not tied else "note"
     words = "no two events of a session at one time" if not tied else (
-        f"{_share(tied, len(ordered))} events have the time of the one before; training takes the file's order, "
+        f"{_share(tied, len(events.frame))} events have the time of the one before; training takes the file's order, "
         "evaluation the items'"
     )
     return _finding("equal times", events.name, level, words, tied=tied)
+
+
+def _tied(events: Events) -> int:
+    ordered = events.frame.sort("session", "time", maintain_order=True)
+    same = (pl.col("session") == pl.col("session").shift(1)) & (pl.col("time") == pl.col("time").shift(1))
+    return int(ordered.select(same.sum()).item() or 0)
 
 
 def duplicates(events: Events) -> Finding:
@@ -142,7 +147,9 @@ def single_events(events: Events) -> Finding:
 
 def numbers_in_disguise(events: Events) -> Finding:
     """Ids that a program which reads them as numbers would change, or take for one another."""
-    parts, level, figures = [], "fine", {}
+    parts: list[str] = []
+    figures: dict[str, int] = {}
+    level: Level = "fine"
     for name in events.texts:
         ids = events.frame[name].unique()
         digits = ids.filter(ids.str.contains(r"^[+-]?[0-9]+(\.0*)?$"))
@@ -158,7 +165,7 @@ def numbers_in_disguise(events: Events) -> Finding:
                 f"{name} ids are texts: {_share(len(odd), len(ids))} look like numbers and are none, as {example!r}"
                 + (f"; read as numbers, {merged:,} ids would be another's" if merged else "")
             )
-    return _finding("ids", events.name, level, "; ".join(parts) or _kinds(events), **figures)  # type: ignore[arg-type]
+    return _finding("ids", events.name, level, "; ".join(parts) or _kinds(events), **figures)
 
 
 def _kinds(events: Events) -> str:
@@ -180,24 +187,28 @@ def units(events: Events) -> Finding:
 
 def _span(events: Events) -> str:
     times = events.frame["time"]
-    first, last = (np.datetime64(int(time), "s") for time in (times.min(), times.max()))  # type: ignore[arg-type]
+    first, last = (np.datetime64(int(time), "s") for time in (times.to_numpy().min(), times.to_numpy().max()))
     return f"{first} to {last}, UTC"
 
 
 def ratings(events: Events, stars: pl.Series | None = None) -> Finding:
     """Whether these are ratings, on which an evaluation of next items says little.
 
-    Signs: nobody has an item twice; half of the sessions last longer than a month; a column of half or whole stars.
+    Signs: nobody has an item twice; half of the sessions last longer than a month; many events at one time, as of a
+    form that is filled in; a column of half or whole stars.
     """
     several = events.sessions.filter(pl.col("n") > 1)
     repeated = int((several["n"] > several["n_items"]).sum())
-    span = float((several["last"] - several["first"]).median() or 0.0) if len(several) else 0.0
-    mean = float(several["n"].mean() or 0.0) if len(several) else 0.0
+    span = float(np.median((several["last"] - several["first"]).to_numpy())) if len(several) else 0.0
+    mean = float(several["n"].to_numpy().mean()) if len(several) else 0.0
+    at_once = _tied(events) / len(events.frame)
     signs = []
     if len(several) >= MANY and not repeated and mean > 3:
         signs.append("no session has an item twice")
     if span > LONG_SPAN:
         signs.append(f"half of the sessions last more than {span / DAY:,.0f} days")
+    if at_once > AT_ONCE:
+        signs.append(f"{at_once:.0%} of the events have the time of the one before")
     if stars is not None and _are_stars(stars):
         signs.append(f"column {stars.name!r} holds stars")
     level: Level = "bad" if len(signs) >= 2 else "note" if signs else "fine"

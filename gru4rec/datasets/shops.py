@@ -217,9 +217,7 @@ def _split(
 ) -> dict[str, pl.LazyFrame]:
     """Steps 6 and 7, counted into the account: each part as a frame."""
     progress("splitting")
-    last = shop.last
-    if last is None:
-        last = max(part["Time"].max() for part in events if len(part))  # type: ignore[type-var]
+    last = max(int(part["Time"].to_numpy().max()) for part in events if len(part)) if shop.last is None else shop.last
     test_time = shop.test_days * steps.DAY_SECONDS * shop.units
     found: dict[str, list[pl.LazyFrame]] = {part: [] for part in PARTS}
     numbers = {part: [0, 0] for part in PARTS}
@@ -236,8 +234,9 @@ def _split(
             else:
                 found[name].append(part.lazy())
     for name in PARTS:
-        account.counts[name] = Counts(*numbers[name], pl.concat(items[name]).n_unique())
-        if not numbers[name][0]:
+        n_events, n_sessions = numbers[name]
+        account.counts[name] = Counts(n_events, n_sessions, pl.concat(items[name]).n_unique())
+        if not n_events:
             raise ValueError(f"the events leave none for {name}: they have to cover more than "
                              f"{2 * shop.test_days} days before {_moment(last, shop.units)}")  # fmt: skip
     return {name: pl.concat(found[name]) for name in PARTS}
