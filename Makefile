@@ -49,3 +49,4 @@ test: $(VENV)/.installed-jax,test
 
 lint: $(VENV)/.installed-jax,test
 	$(VENV)/bin/python -m ruff check . $(ARGS)
+	$(VENV)/bin/python -m mypy

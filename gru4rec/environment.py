@@ -70,13 +70,19 @@ def processor() -> str:
 
 def blas() -> str:
     """The library that NumPy was built with, and its version; empty where NumPy does not say."""
-    import numpy as np
-
     try:
-        found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        found = numpy_blas()
         return f"{found['name']} {found['version']}"
     except (TypeError, KeyError):
         return ""
+
+
+def numpy_blas() -> dict[str, Any]:
+    """What NumPy says of the BLAS that it was built with; empty where it says nothing."""
+    import numpy as np
+
+    show: Any = np.show_config  # whose type knows of no mode
+    return show(mode="dicts").get("Build Dependencies", {}).get("blas", {})
 
 
 def commit() -> str:

@@ -191,7 +191,8 @@ def drop_rare_items(clicks: pl.DataFrame) -> pl.DataFrame:
 
 def split_last_day(clicks: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The sessions that end before the last 24 hours, and the others, less items and sessions that cannot be tested."""
-    last_day = clicks["SessionEnd"] >= clicks["SessionEnd"].max() - DAY_MS
+    ends = pl.col("SessionEnd")
+    last_day = clicks.select(ends >= ends.max() - DAY_MS)["SessionEnd"]
     train, test = clicks.filter(~last_day), clicks.filter(last_day)
     known = test.filter(pl.col("ItemId").is_in(train["ItemId"].unique().implode()))
     return train, drop_short_sessions(known)

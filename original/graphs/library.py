@@ -3,7 +3,6 @@
 It is Aesara. Another of its family, such as PyTensor, would be put in its place here.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from original.graphs.environment import quiet_import
@@ -34,7 +33,7 @@ NAME = f"Aesara {aesara.__version__}"
 BLAS = environment.blas or (config.blas__ldflags and f"BLAS {config.blas__ldflags}") or None
 
 
-def jax_funcify() -> Callable[..., Any]:
+def jax_funcify() -> Any:
     """The single-dispatch function that translates an operation to JAX, which need not be installed for the rest."""
     from aesara.link.jax.dispatch import jax_funcify
 

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from gru4rec.environment import numpy_blas
 
 # They choose kernels, threads, precisions or compilers; a report names them even where they are not set.
 VARIABLES = (
@@ -57,7 +57,7 @@ def blas() -> list[dict[str, str]]:
 
 
 def _numpy_built_with() -> dict[str, str]:
-    built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    built = numpy_blas()
     wanted = {"name": "name", "version": "version", "openblas configuration": "configuration"}
     found = {name: str(built[key]) for key, name in wanted.items() if built.get(key)}
     return {"user_api": "blas", **found, "source": "what NumPy was built with"}
