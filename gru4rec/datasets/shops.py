@@ -5,7 +5,8 @@ What the data sets differ in, :class:`Shop` says, one file a data set; the steps
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def prepare(
         OSError: where a file cannot be read or written.
     """
     account = Account()
-    with files.scratch_folder(out) as folder:
+    with _named(out), files.scratch_folder(out) as folder:
         progress(f"reading {', '.join(path.name for path in paths)}")
         events = _sessions(shop, _gathered(shop, paths, folder, account), folder, part_events, account, progress)
         _drop_rare(events, account, progress)
@@ -143,6 +144,17 @@ def prepare(
     return account
 
 
+@contextmanager
+def _named(out: Path) -> Iterator[None]:
+    """Within, an error of the disk that names no file names this folder."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.filename is not None:
+            raise
+        raise OSError(f"{out}: nothing was prepared: {problem}") from problem
+
+
 def _gathered(shop: Shop, paths: Sequence[Path], folder: Path, account: Account) -> Path:
     """The raw events as whole numbers, in a file."""
     lines = pl.concat([shop.layout.scan(path) for path in paths])
@@ -151,6 +163,8 @@ def _gathered(shop: Shop, paths: Sequence[Path], folder: Path, account: Account)
         time = pl.when(~pl.col("extra")).then("Time")
         whole = spool.gather(shop.events(lines).with_columns(time).drop("extra"), folder)
     except pl.exceptions.PolarsError as problem:
+        if "(os error" in str(problem):  # of the file that is written, in Polars' words
+            raise OSError(str(problem).splitlines()[0]) from None
         raise rawfiles.explain(shop.layout, paths, str(problem).splitlines()[0]) from None
     events = pl.scan_parquet(whole, glob=False, hive_partitioning=False)
     no_item = pl.col("View") & pl.col("ItemId").is_null()
