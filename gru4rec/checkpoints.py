@@ -7,12 +7,14 @@ tells whether the model has been through the last epoch that the record knows of
 can be taken up.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gru4rec import files, models
+from gru4rec import engines, files, hosts, models
 from gru4rec.engines import EngineSpec
 from gru4rec.training import Epoch, Run
 
@@ -64,7 +66,8 @@ class Checkpoint:
         if self._saved is None:
             self._saved = Saved(files.sha256(self.model) if self.model.exists() else "", -1)
         self._write(run, gru)
-        gru.save(self.model)
+        with files.naming(self.model):
+            gru.save(self.model)
         self._saved = Saved(files.sha256(self.model), len(run.epochs))
         self._write(run, gru)
 
@@ -77,7 +80,9 @@ class Checkpoint:
             "saved": self._saved._asdict() if self._saved else {},
             "run": run.as_json(),
         }
-        files.write_json(self.record, content)
+        content["checksum"] = _checksum(content)
+        if hosts.is_first():
+            files.write_json(self.record, content)
 
     def load(self, spec: EngineSpec, run: Run, fresh: Any) -> tuple[Run, Any] | None:
         """The run as far as it came, and its model; None where there is none yet.
@@ -106,6 +111,8 @@ class Checkpoint:
     def _compared(self, run: Run, fresh: Any) -> Run:
         """The run of the record, where it is one of the same training. Raises ValueError otherwise."""
         record = files.read_json(self.record, "record of a training")
+        if not isinstance(record, dict) or record.pop("checksum", None) != _checksum(record):
+            raise ValueError(f"{self.record} is no record of a training, or is damaged: its checksum does not fit")
         try:
             before, saved = record["options"], Saved(**record["saved"])
             epochs = [Epoch.from_json(epoch) for epoch in record["run"]["epochs"]]
@@ -132,6 +139,12 @@ class Checkpoint:
         return earlier
 
 
+def _checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON values, as a file gives them back."""
+    text = json.dumps(files.finite(content), sort_keys=True, default=str)
+    return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
+
+
 def check_new(option: str, model: Path) -> None:
     """Raise ValueError where there is a model already, which a new training would replace."""
     if model.exists():
@@ -139,5 +152,5 @@ def check_new(option: str, model: Path) -> None:
 
 
 def program(engine: str) -> str:
-    """The engine whose files are read: ``original-jax`` reads those of ``original``."""
-    return "original" if engine == "original-jax" else engine
+    """The engine whose files are read: ``original-jax`` reads those of ``original``, ``keras`` those of ``keras@4``."""
+    return "original" if engine == "original-jax" else engines.base(engine)

@@ -57,7 +57,7 @@ def scores(
 class KnownSessions:
     """The sessions that run in each lane of successive predictions, and their hidden states."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.sessions: np.ndarray | None = None  # (batch,) ids; None before the first prediction
         self.hidden: list[np.ndarray] = []
 
@@ -143,7 +143,7 @@ def reset_sessions(hidden: Sequence[np.ndarray], starts: np.ndarray) -> None:
 def first_not_finite(model: SessionModel) -> str | None:
     """The name of the first weight that is not finite everywhere; None where all are."""
     for name, variable in model.named_weights.items():
-        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+        if not keras.ops.all(keras.ops.isfinite(variable)):
             return name
     return None
 

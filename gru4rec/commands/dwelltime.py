@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gru4rec import files, terminal
+from gru4rec import files, tables, terminal
 from gru4rec.commands import arguments
 from gru4rec.commands.arguments import DTYPES
 from gru4rec.commands.rsc15 import EMBEDDED_EPOCHS, EMBEDDED_SAMPLES, embedded_configs
@@ -30,7 +30,7 @@ from gru4rec.dwelltime.comparison import PLAIN, Comparison, Outcome
 from gru4rec.dwelltime.dwell import THRESHOLD
 from gru4rec.dwelltime.metrics import Measured, measure, targets
 from gru4rec.frames import Columns
-from gru4rec.jobs.arguments import ENGINES, MODES, check_source, choose, column_names, parse_overrides
+from gru4rec.jobs.arguments import ENGINES, MODES, add_prepared, check_source, choose, column_names, parse_overrides
 from gru4rec.jobs.job import Job, describe, plan, train
 from gru4rec.published import RSC15, Params
 from gru4rec.training import Epoch, Run
@@ -77,9 +77,7 @@ def parser() -> argparse.ArgumentParser:
         "Example: gru4rec dwelltime --train rsc15_train_full.txt --test rsc15_test.txt --epochs 5",
     )
     source = made.add_argument_group("data (default: embedded synthetic data)")
-    source.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
-    source.add_argument("--test", type=Path, metavar="FILE", help="a prepared test file, with --train")
-    arguments.add_reading(source)
+    add_prepared(source)
     source.add_argument("--threshold", type=float, metavar="SECONDS", help=f"of augmentation (default: {THRESHOLD:g})")
     source.add_argument("--most", type=int, metavar="N", help="an event stands N times at most (default: no limit)")
 
@@ -135,8 +133,7 @@ def check(options: argparse.Namespace, overrides: Params) -> None:
             raise ValueError(f"--{name} concerns the variant {variant}, and {', '.join(variants(options))} are run")
     for name in overrides.keys() & OF_VARIANTS.keys():
         raise ValueError(f"--set {name}: it differs between the runs, see {OF_VARIANTS[name]}")
-    for path in filter(None, (options.train, options.test)):
-        path.open("rb").close()
+    files.check_inputs([("--train", options.train), ("--test", options.test)])
 
 
 def variants(options: argparse.Namespace) -> list[str]:
@@ -207,8 +204,10 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     given = fill_in(given)
     trials = plan_trials(given, overrides)
     results, figure = given.out / "results.json", given.out / "results.png"
+    tidy = [given.out / "results.csv", given.out / "results.parquet"]
     files.make_folder("--out", given.out)
-    files.check_outputs([("--out", results), ("--out", figure)], [("--train", given.train), ("--test", given.test)])
+    outputs = [("--out", path) for path in (results, *tidy, figure)]
+    files.check_outputs(outputs, [("--train", given.train), ("--test", given.test)])
     with terminal.console(stderr=True).status("reading the data"):
         plain, train_file, test_file = load_data(given, column_names(overrides))
     describe(plain, console)
@@ -225,9 +224,11 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     for trial in trials:
         comparison.outcomes.append(carry_out(trial, data[trial.variant], console))
         comparison.write(results)
+    for path in tidy:
+        tables.write(path, comparison.rows())
     report.write_figure(comparison, figure)
     console.print(report.table(comparison))
-    console.print(f"Written: {results}, {figure}")
+    console.print(f"Written: {', '.join(map(str, (results, *tidy, figure)))}")
     return 1 if any(outcome.metrics is None for outcome in comparison.outcomes) else 0
 
 

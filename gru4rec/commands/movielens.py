@@ -18,6 +18,7 @@ from gru4rec.frames import Columns
 from gru4rec.jobs.arguments import (
     add_model_options,
     add_output_options,
+    add_prepared,
     check,
     check_source,
     choose,
@@ -48,9 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add_split_options(source)
     source.add_argument("--train-on", choices=TRAIN_ON, help=f"of the prepared sets (default: {TRAIN_ON[0]})")
     source.add_argument("--evaluate-on", choices=EVALUATE_ON, help=f"of the prepared sets (default: {EVALUATE_ON[0]})")
-    source.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
-    source.add_argument("--test", type=Path, metavar="FILE", help="a prepared file to evaluate on, with --train")
-    arguments.add_reading(source)
+    add_prepared(source)
     add_model_options(
         made,
         config_help=f"settings, chosen by this project and not published: {', '.join(CONFIGS)} or all (default: "
@@ -80,14 +79,14 @@ def load_data(given: argparse.Namespace, split: tuple, columns: Columns, console
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 1 where a training diverged, else 0."""
     check_source(given, ("ratings", "dates", "quantiles", "train_on", "evaluate_on"))
-    check(given, inputs=(given.train, given.test))
     ratings = find(given.ratings) if given.ratings else None
+    inputs = [("--ratings", ratings), ("--train", given.train), ("--test", given.test)]
+    check(given, inputs)
     split = split_options(given)
     overrides = parse_overrides(given.set)
     embedded = not (given.ratings or given.train)
     configs = choose(given.config or (CONFIGS if embedded else DEFAULT_CONFIGS), CONFIGS)
     jobs = plan(configs, given, overrides, given.epochs or (EMBEDDED_EPOCHS if embedded else None))
-    inputs = [("--ratings", ratings), ("--train", given.train), ("--test", given.test)]
     Outputs.of(given).prepare(jobs, inputs, given.resume or given.overwrite)
     with terminal.console(stderr=True).status("reading the data"):
         data = load_data(given, split, column_names(overrides), console)

@@ -16,6 +16,7 @@ from gru4rec.frames import Columns
 from gru4rec.jobs.arguments import (
     add_model_options,
     add_output_options,
+    add_prepared,
     check,
     check_source,
     choose,
@@ -40,9 +41,7 @@ def parser() -> argparse.ArgumentParser:
     )
     source = made.add_argument_group("data (default: embedded synthetic data)")
     source.add_argument("--clicks", type=Path, metavar="FILE", help="the raw file yoochoose-clicks.dat, prepared first")
-    source.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
-    source.add_argument("--test", type=Path, metavar="FILE", help="a prepared test file, with --train")
-    arguments.add_reading(source)
+    add_prepared(source)
     add_model_options(
         made,
         config_help=f"published settings: {', '.join(RSC15)} or all (default: {' '.join(DEFAULT_CONFIGS)}; "
@@ -70,14 +69,14 @@ def load_data(given: argparse.Namespace, columns: Columns) -> Dataset:
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 1 where a training diverged, else 0."""
     check_source(given, ("clicks",))
-    check(given, inputs=(given.clicks, given.train, given.test))
+    inputs = [("--clicks", given.clicks), ("--train", given.train), ("--test", given.test)]
+    check(given, inputs)
     overrides = parse_overrides(given.set)
     embedded = not (given.clicks or given.train)
     configs = choose(given.config or (EMBEDDED_CONFIGS if embedded else DEFAULT_CONFIGS), RSC15)
     if embedded:
         configs = embedded_configs(configs)
     jobs = plan(configs, given, overrides, given.epochs or (EMBEDDED_EPOCHS if embedded else None))
-    inputs = [("--clicks", given.clicks), ("--train", given.train), ("--test", given.test)]
     Outputs.of(given).prepare(jobs, inputs, given.resume or given.overwrite)
     with terminal.console(stderr=True).status("reading the data"):
         data = load_data(given, column_names(overrides))

@@ -7,10 +7,26 @@ from typing import Any
 
 from rich.console import Console
 
-from gru4rec import baselines, checkpoints, engines, files, frames, metrics, models, options, terminal, training
+from gru4rec import (
+    baselines,
+    checkpoints,
+    completion,
+    engines,
+    files,
+    frames,
+    hosts,
+    metrics,
+    models,
+    options,
+    remarks,
+    tables,
+    terminal,
+    training,
+)
 from gru4rec.checkpoints import Checkpoint
 from gru4rec.cli import COMMANDS
 from gru4rec.commands import arguments
+from gru4rec.completion import SHELLS
 from gru4rec.datasets import mapped
 from gru4rec.datasets.mapped import MappedFile
 from gru4rec.frames import Columns, EventFile
@@ -21,8 +37,10 @@ from gru4rec.training import Epoch, Run
 USAGE = f"gru4rec [PATH | {' | '.join(COMMANDS)}] [options]"
 EPILOG = """
 Instead of PATH, with --help of their own:
-  tune       search for good options            rsc15      the published settings on RSC15, raw file to table
+  train      the same as PATH without a word    tune       search for good options
+  rsc15      the published settings on RSC15, raw file to table
   movielens  the same on MovieLens              dwelltime  does dwell time help?
+  evaluate   saved models side by side           score      top lists of any program
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
   sample     synthetic data in a raw format     check      what is wrong with files of sessions
   reproduce  a published result, raw to report  map        a file of sessions memory-mapped
@@ -38,6 +56,10 @@ def parser() -> argparse.ArgumentParser:
     made = arguments.make_parser("gru4rec", "Train or load GRU4Rec, evaluate it, save it.", EPILOG, usage=USAGE)
     made.add_argument("path", nargs="?", metavar="PATH", type=Path, help="training file, or with -l a saved model")
     made.add_argument("--list-paramfiles", action="store_true", help="print the settings that -pf takes by name")
+    made.add_argument(
+        "--print-completion", choices=SHELLS, metavar="SHELL",
+        help=f"print the completion for a shell, {', '.join(SHELLS)}: eval \"$(gru4rec --print-completion bash)\"",
+    )  # fmt: skip
     arguments.add_model(made)
     work = made.add_argument_group("what is done")
     work.add_argument("-l", "--load", action="store_true", help="PATH is a saved model: evaluate it, train nothing")
@@ -54,9 +76,10 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_mode(work)
     work.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="results as .json (all of them) or .tsv (metrics)"
-    )
-    arguments.add_engine(made)
+        "-o", "--output", metavar="FILE", type=Path,
+        help="results as .json (all of them), or .tsv, .csv, .parquet (metrics)",
+    )  # fmt: skip
+    hosts.add_arguments(arguments.add_engine(made), arguments.positive, arguments.not_negative)
     arguments.add_data(made)
     return made
 
@@ -79,7 +102,7 @@ def check(given: argparse.Namespace) -> None:
         for name, value in (("-m", given.measure), ("-e", given.eval_type)):
             if value is not None:
                 raise ValueError(f"{name} without -t: nothing is evaluated, so it has no use")
-        if given.output and given.output.suffix.lower() == ".tsv":
+        if given.output and given.output.suffix.lower() in tables.SUFFIXES:
             raise ValueError(f"-o {given.output} without -t: there is no metric to write; a .json takes the losses")
     for name in ("resume", "overwrite"):
         if getattr(given, name) and not given.save:
@@ -87,19 +110,18 @@ def check(given: argparse.Namespace) -> None:
     if given.resume and given.overwrite:
         raise ValueError("--resume with --overwrite: one of the two is accepted")
     if given.output and given.output.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"-o {given.output}: a file named {' or '.join(SUFFIXES)} is accepted")
+        raise ValueError(f"-o {given.output}: a file named {', '.join(SUFFIXES)} is accepted")
+    hosts.check(given)
     check_paths(given)
 
 
 def check_paths(given: argparse.Namespace) -> None:
     """Raise OSError for inputs that are not there; ValueError or OSError for outputs that may not be written."""
-    for path in (given.path, *given.test):
-        if not (path == given.path and mapped.is_mapped(path)):
-            path.open("rb").close()
+    read = [("PATH", given.path), *(("-t", path) for path in given.test), ("-pf", arguments.param_file(given))]
+    files.check_inputs(each for each in read if each[1] is None or not mapped.is_mapped(each[1]))
     outputs = [("-o", given.output)]
     if given.save:
         outputs += [("-s", given.save), ("-s", Checkpoint(given.save, {}, 0).record)]
-    read = [("PATH", given.path), *(("-t", path) for path in given.test), ("-pf", arguments.param_file(given))]
     files.check_outputs(outputs, read)
     if given.save and not (given.resume or given.overwrite):
         checkpoints.check_new("-s", given.save)
@@ -110,16 +132,20 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     if given.list_paramfiles:
         list_settings(console)
         return 0
+    if given.print_completion:
+        print(completion.script(given.print_completion))
+        return 0
     check(given)
     arguments.check_baseline(
         given, ("--dtype", given.dtype), ("--seed", given.seed), ("-ss", given.sample_store),
         ("--resume", given.resume or None),
     )  # fmt: skip
     given = arguments.fill_in(given, measure=[20])
+    console.quiet = not hosts.join(given)
     gru, results, tests = evaluated_model(given, command, console) if given.load else trained(given, command, console)
     if not results.diverged:
         evaluate(given, gru, results, tests, console)
-    if given.output:
+    if given.output and hosts.is_first():
         results.write(given.output)
         console.print(f"results: {given.output}")
     return 1 if results.diverged else 0
@@ -131,10 +157,10 @@ Outcome = tuple[Any, Results, list[EventFile]]
 def evaluated_model(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
     """A loaded model, results without a training, and the test files."""
     name = given.engine or models.written_by(given.path)
-    if name in (*engines.NAMES, *baselines.ENGINES):
+    if engines.base(name) in (*engines.NAMES, *baselines.ENGINES):
         models.check_writer(given.path, name)
     spec, device = models.engine(name, given.device)
-    gru = models.load(spec, given.path)
+    gru = models.load(hosts.over_devices(spec, given), given.path)
     models.check_finite(gru, given.path)
     tests = read_tests(given, arguments.columns(given, models.columns_of(gru)), gru.itemidmap.index, console)
     console.print(f"{given.path}: {len(gru.itemidmap):,} items; {name} on the {device.upper()}")
@@ -158,7 +184,7 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
     checkpoint = Checkpoint(given.save, {"train": data.sha256}, given.sample_store) if given.save else None
     resumed = False
     if given.resume and checkpoint:
-        if given.save.exists() and maker.spec.name in engines.NAMES:
+        if given.save.exists() and engines.base(maker.spec.name) in engines.NAMES:
             models.check_writer(given.save, maker.spec.name)
         if found := checkpoint.load(maker.spec, run, gru):
             run, gru = found
@@ -170,6 +196,8 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
     how = f", {maker.dtype}, seed {maker.seed}" if maker.spec.is_trained else ""
     console.print(f"{results.engine} on the {device.upper()}{how}; "
                   f"{options.in_words(params) or 'every option at its default'}")  # fmt: skip
+    if maker.spec.is_trained and (note := remarks.small_catalogue(data.counts[2], gru)):
+        console.print(f"note: {note}")
     train(given, gru, data, run, checkpoint, resumed, console)
     results.device = engines.device_of(gru)
     return gru, results, tests
@@ -207,19 +235,17 @@ def evaluate(
 ) -> None:
     """Fill in the metrics of the test files, and show them."""
     spec, cut_offs = models.named(results.engine), tuple(sorted(set(given.measure)))
-    strict: dict[str, metrics.Metrics] = {}
+    notes: dict[str, str] = {}
     for test in tests:
         with terminal.console(stderr=True).status(f"evaluating on {terminal.plain(str(test.path))}"):
             name = str(test.path)
             results.metrics[name] = metrics.evaluate(spec, gru, test.frame, test.columns, cut_offs, given.eval_type)
             if given.eval_type == "standard":
-                strict[name] = metrics.evaluate(spec, gru, test.frame, test.columns, cut_offs)
+                notes[name] = remarks.ties(spec, gru, test.frame, test.columns, cut_offs[-1])
     if tests:
         console.print(results.table())
-    for name, found in strict.items():
-        N = cut_offs[-1]
-        console.print(f"note: standard ranks count a tie for the model; where a tie counts against it, Recall@{N} on "
-                      f"{name} is {found[N][0]:.6f}")  # fmt: skip
+    for name, note in notes.items():
+        console.print(f"note: {name}: {note}")
 
 
 def read_tests(given: argparse.Namespace, columns: Columns, items: Any, console: Console) -> list[EventFile]:

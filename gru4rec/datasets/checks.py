@@ -148,8 +148,8 @@ def single_events(events: Events) -> Finding:
 def numbers_in_disguise(events: Events) -> Finding:
     """Ids that a program which reads them as numbers would change, or take for one another."""
     parts: list[str] = []
-    figures: dict[str, int] = {}
     level: Level = "fine"
+    figures: dict[str, Any] = {}
     for name in events.texts:
         ids = events.frame[name].unique()
         digits = ids.filter(ids.str.contains(r"^[+-]?[0-9]+(\.0*)?$"))
@@ -186,8 +186,8 @@ def units(events: Events) -> Finding:
 
 
 def _span(events: Events) -> str:
-    times = events.frame["time"]
-    first, last = (np.datetime64(int(time), "s") for time in (times.to_numpy().min(), times.to_numpy().max()))
+    seconds = events.frame["time"].to_numpy()
+    first, last = (np.datetime64(int(time), "s") for time in (seconds.min(), seconds.max()))
     return f"{first} to {last}, UTC"
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gru4rec import options
+from gru4rec import files, options
 from gru4rec.baselines.of_the_papers import NAMES
-from gru4rec.commands.arguments import DTYPES
+from gru4rec.commands.arguments import DTYPES, add_reading
 from gru4rec.frames import Columns
 from gru4rec.published import Params
 
@@ -53,18 +53,24 @@ def add_output_options(parser: argparse.ArgumentParser, out: Path) -> None:
     output.add_argument("--overwrite", action="store_true", help="replace checkpoints and models that are there")
 
 
-def check(given: argparse.Namespace, inputs: Iterable[Path | None]) -> None:
+def check(given: argparse.Namespace, inputs: files.Named) -> None:
     """Raise ValueError for options out of range or at odds with each other, OSError for inputs that are not there."""
     if given.mode and given.engine == "keras":
         raise ValueError("--mode concerns the original engine; --engine keras does not use it")
     if given.resume and given.overwrite:
         raise ValueError("--resume with --overwrite: one of the two is accepted")
-    for path in filter(None, inputs):
-        path.open("rb").close()
+    files.check_inputs(inputs)
     for name in ("epochs", "baseline_sessions"):
         value = getattr(given, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+
+
+def add_prepared(group: argparse._ArgumentGroup) -> None:
+    """Options of files that are prepared already, and of how they are read."""
+    group.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
+    group.add_argument("--test", type=Path, metavar="FILE", help="a prepared file to evaluate on, with --train")
+    add_reading(group)
 
 
 def check_source(given: argparse.Namespace, raw: Iterable[str] = ()) -> None:
