@@ -138,6 +138,13 @@ def clean(engine: str, case: Case, seconds: int, tell: Tell) -> Clean:
     return Clean(case.name, verdicts, failed, round(cpu_seconds() - before, 2), found, imported)
 
 
+def imported(engine: str, tell: Tell) -> list[str]:
+    """The modules of an engine that it imports before it is used."""
+    tell("import", engine)
+    _ready(engine)
+    return sorted(module.name for module in sources.modules_of(engine) if module.name in sys.modules)
+
+
 def try_mutant(
     engine: str,
     mutant: tree.Mutant | None,
