@@ -215,7 +215,7 @@ class SessionParallel:
             self._weights = dwell.loss_weights(self._passed, settings.dwell_weight).astype(settings.dtype)
         self._scratch = np.zeros(len(events.item_ids), dtype=np.int32)
         self._fixed: Schedule | None = None
-        self.positions: Schedule | None = None
+        self.positions = schedule(np.zeros(1, np.int64), np.arange(0), settings.batch_size, settings.n_sample)
         self.steps = 0
 
     @property
