@@ -1,6 +1,14 @@
-# On a machine with Python 3.11 and a C++ compiler, `make rsc15` and `make test` do all that is needed.
+# On a machine with a Python of 3.11 to 3.13 and a C++ compiler, `make rsc15` and `make test` do all that is needed.
 
-PYTHON ?= python3.11
+# The first that runs and can make an environment, 3.11 before the others: there `original` runs on Aesara, on PyTensor
+# elsewhere. pyenv's are looked for where no shim of its own runs them.
+SEARCHED := for minor in 11 12 13; do for python in "python3.$$minor" \
+  $$(ls -d "$${PYENV_ROOT:-$${HOME:-/nowhere}/.pyenv}/versions/3.$$minor".*/bin/python 2>/dev/null | sort -rV) python3; do \
+  "$$python" -c "import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, $$minor))" 2>/dev/null && \
+  { echo "$$python"; exit; }; done; done
+ifndef PYTHON
+PYTHON := $(shell $(SEARCHED))
+endif
 VENV   ?= .venv
 # Further arguments: make rsc15 ARGS='--epochs 2', make test ARGS='-k losses'
 ARGS   ?=
@@ -17,35 +25,37 @@ help:
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) ARGS='further arguments of the command'"
 
 check:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { echo >&2 \
-	  "error: Python 3.11 is needed, and '$(PYTHON)' does not run it; name it: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 \
+	@test -n "$(PYTHON)" || { echo >&2 \
+	  "error: no Python of 3.11 to 3.13 was found that can make a virtual environment (Debian: python3.11, python3.11-venv); name one: make PYTHON=/path/to/python3.12"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { echo >&2 \
+	  "error: Python 3.11, 3.12 or 3.13 is needed, and '$(PYTHON)' runs none of them; name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 \
 	  "error: '$(PYTHON)' cannot make a virtual environment; install its venv module (Debian: python3.11-venv)"; exit 1; }
 	@command -v g++ >/dev/null || { echo >&2 \
-	  "error: no C++ compiler: Aesara compiles its graphs with g++, which was not found (Debian: g++)"; exit 1; }
-	@test -f "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || { echo >&2 \
-	  "error: no Python.h, against which Aesara compiles; install Python's headers (Debian: python3.11-dev)"; exit 1; }
+	  "error: no C++ compiler: original compiles its graphs with g++, which was not found (Debian: g++)"; exit 1; }
+	@test -f "$$("$(PYTHON)" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || { echo >&2 \
+	  "error: no Python.h, against which original's graphs are compiled; install Python's headers (Debian: python3.11-dev)"; exit 1; }
 
 # One stamp for each set of extras. The check is no prerequisite: it matters only when something is to be installed.
 $(VENV)/.installed-%: setup.py
 	@$(MAKE) --no-print-directory check
-	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
+	test -x $(VENV)/bin/pip || "$(PYTHON)" -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -e ".[$*]"
 	@touch $@
 
-install: $(VENV)/.installed-jax
+install: $(VENV)/.installed-original,jax
 
-rsc15: $(VENV)/.installed-jax
+rsc15: $(VENV)/.installed-original,jax
 	$(VENV)/bin/python examples/rsc15/run_rsc15.py $(ARGS)
 
 # Through JAX: its graphs compile in seconds, those in C in half a minute each. The comparison itself uses C.
-parity: $(VENV)/.installed-jax
+parity: $(VENV)/.installed-original,jax
 	$(VENV)/bin/python -m parity golden --engine original-jax --engine keras
 	$(VENV)/bin/python -m parity selftest
 	$(VENV)/bin/python -m parity run --steps 12 --out runs/parity $(ARGS)
 
-test: $(VENV)/.installed-jax,test
+test: $(VENV)/.installed-original,jax,test
 	$(VENV)/bin/python -m pytest -n 2 $(if $(filter true,$(CI)),-m "not gpu") $(ARGS)
 
-lint: $(VENV)/.installed-jax,test
+lint: $(VENV)/.installed-original,jax,test
 	$(VENV)/bin/python -m ruff check . $(ARGS)
