@@ -20,7 +20,7 @@ def cited_version() -> str:
 setup(
     name="gru4rec-parity",
     version=cited_version(),
-    description="GRU4Rec on Aesara or PyTensor and on Keras 3, and a harness that shows that they are the same algorithm",
+    description="GRU4Rec on Aesara or PyTensor, and on Keras 3, and a harness that shows that they are the same",
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",
     long_description_content_type="text/markdown",
     license="MIT",

@@ -7,7 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "scipy", "pandas", "polars", "aesara", "jax", "keras", "tensorflow", "torch", "gru4rec-parity")
+PACKAGES = (
+    "numpy", "scipy", "pandas", "polars", "aesara", "pytensor", "jax", "jaxlib", "keras", "tensorflow", "torch",
+    "gru4rec-parity",
+)  # fmt: skip
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS")
 _SOURCE = Path(__file__).resolve().parents[1]
 

@@ -17,7 +17,9 @@ VARIABLES = (
     "TF_ENABLE_ONEDNN_OPTS",
     "XLA_FLAGS",
     "NVIDIA_TF32_OVERRIDE",
+    "GRU4REC_SYMBOLIC",
     "AESARA_FLAGS",
+    "PYTENSOR_FLAGS",
 )
 _ROOT = Path(__file__).resolve().parents[2]
 
