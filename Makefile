@@ -2,7 +2,8 @@
 
 # The first that runs and can make an environment, 3.11 before the others: there `original` runs on Aesara, on PyTensor
 # elsewhere. pyenv's are looked for where no shim of its own runs them.
-SEARCHED := for minor in 11 12 13; do for python in "python3.$$minor" \
+MINORS ?= 11 12 13
+SEARCHED = for minor in $(MINORS); do for python in "python3.$$minor" \
   $$(ls -d "$${PYENV_ROOT:-$${HOME:-/nowhere}/.pyenv}/versions/3.$$minor".*/bin/python 2>/dev/null | sort -rV) python3; do \
   "$$python" -c "import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, $$minor))" 2>/dev/null && \
   { echo "$$python"; exit; }; done; done
@@ -12,17 +13,27 @@ endif
 VENV   ?= .venv
 # Further arguments: make rsc15 ARGS='--epochs 2', make test ARGS='-k losses'
 ARGS   ?=
+# make golden: what compiled C replays.
+IN_C   ?= $(addprefix parity/recordings/,rsc15-bpr-max.npz rsc15-cross-entropy.npz dropout-both-constrained.npz)
+# make gpu: the Python that has JAX with CUDA.
+GPU_PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help check install rsc15 parity test lint
+.PHONY: help python check install rsc15 parity golden test lint gpu-wheels gpu
 
 help:
 	@echo "make install install into $(VENV), where the command gru4rec is then $(VENV)/bin/gru4rec"
 	@echo "make rsc15   install into $(VENV) and run the RSC15 example on data that it makes itself"
 	@echo "make parity  install into $(VENV) and show that the engines agree: recorded runs, self-test, comparison"
+	@echo "make golden  install into $(VENV) and replay the recorded runs, nothing else"
 	@echo "make test    install into $(VENV) and run the tests; with CI=true the slow ones too"
 	@echo "make lint    install into $(VENV) and check the style of the code"
+	@echo "make gpu-wheels, then make gpu on a machine that has a GPU and no network: see docs/gpu.md"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) ARGS='further arguments of the command'"
+
+# Which Python it would be; nothing where none of MINORS is there.
+python:
+	@echo "$(PYTHON)"
 
 check:
 	@test -n "$(PYTHON)" || { echo >&2 \
@@ -54,8 +65,28 @@ parity: $(VENV)/.installed-original,jax
 	$(VENV)/bin/python -m parity selftest
 	$(VENV)/bin/python -m parity run --steps 12 --out runs/parity $(ARGS)
 
+# The recordings in two compilers of original and in Keras, and three of them in compiled C, which takes its time.
+golden: $(VENV)/.installed-original,jax
+	$(VENV)/bin/python -m parity golden --engine original-jax --engine keras $(ARGS)
+	$(VENV)/bin/python -m parity golden --engine original $(IN_C) $(ARGS)
+
 test: $(VENV)/.installed-original,jax,test
 	$(VENV)/bin/python -m pytest -n 2 $(if $(filter true,$(CI)),-m "not gpu") $(ARGS)
 
 lint: $(VENV)/.installed-original,jax,test
 	$(VENV)/bin/python -m ruff check . $(ARGS)
+
+# What a machine without a network lacks: docs/gpu.md says which, and why.
+gpu-wheels:
+	@$(MAKE) --no-print-directory check
+	rm -rf gpu-wheels
+	"$(PYTHON)" -m pip download --quiet --no-deps --only-binary=:all: --implementation cp --python-version 3.12 \
+	  $(foreach name,manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux2014,--platform $(name)_x86_64) \
+	  --dest gpu-wheels --requirement benchmarks/gpu/wheels.txt
+	@du -sh gpu-wheels
+
+# There: no environment is made, as one of a Python that is itself of an environment would not see its packages.
+gpu:
+	@test -d gpu-wheels || { echo >&2 "error: no folder gpu-wheels; make gpu-wheels makes it where there is a network"; exit 2; }
+	$(GPU_PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target gpu-site gpu-wheels/*.whl
+	PYTHONPATH=gpu-site $(GPU_PYTHON) -m benchmarks.gpu $(ARGS)
