@@ -27,7 +27,7 @@ help:
 	@echo "make parity  install into $(VENV) and show that the engines agree: recorded runs, self-test, comparison"
 	@echo "make golden  install into $(VENV) and replay the recorded runs, nothing else"
 	@echo "make test    install into $(VENV) and run the tests; with CI=true the slow ones too"
-	@echo "make lint    install into $(VENV) and check the style of the code"
+	@echo "make lint    install into $(VENV) and check the style of the code and its types"
 	@echo "make gpu-wheels, then make gpu on a machine that has a GPU and no network: see docs/gpu.md"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) ARGS='further arguments of the command'"
 

@@ -90,10 +90,15 @@ setup(
             # 2.11 is the one that is tested; for 3.14 the first wheels are later.
             'torch>=2.6,<3; python_version >= "3.12"',
         ],
+        # Validates the descriptions of prepared data sets, and reads the data by them; writing them takes no library.
+        "croissant": ["mlcroissant>=1.1,<2"],
         # For studies of `gru4rec tune` that several hosts share.
         "postgresql": ["psycopg[binary]>=3.2,<4"],
         # setuptools: the tests read this file by it, and Python 3.12 no longer brings it.
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.8", "setuptools>=65"],
+        "test": [
+            "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "mlcroissant>=1.1,<2",
+            "ruff>=0.8", "mypy>=1.15,<3", "pandas-stubs>=3,<4", "setuptools>=65",
+        ],
     },
     classifiers=[
         "Intended Audience :: Science/Research",

@@ -20,6 +20,7 @@ COMMANDS = {
     "augment": "gru4rec.commands.augment",
     "prepare": "gru4rec.commands.prepare",
     "sample": "gru4rec.commands.sample",
+    "check": "gru4rec.commands.check",
 }
 TRAIN = "gru4rec.commands.train"
 DONE, DIVERGED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130

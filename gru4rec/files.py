@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ except ImportError:  # no file locks on this system: left-over files then stay
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".part"
+_SCRATCH, _LOCK = ".gru4rec-scratch-", "lock"
 
 
 @contextmanager
@@ -95,6 +97,31 @@ def _temporary_file(path: Path) -> Iterator[Path]:
     finally:
         os.close(descriptor)
         Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """A new folder within ``folder`` for what is of no use later; gone at the end of the block.
+
+    Those that killed processes left behind are removed.
+    """
+    for name in os.listdir(folder):
+        lock = folder / name / _LOCK
+        if name.startswith(_SCRATCH) and _is_free(lock):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    made = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder, ignore_cleanup_errors=True)
+    with made as scratch, open(Path(scratch) / _LOCK, "wb") as lock_file:
+        _lock(lock_file.fileno())
+        yield Path(scratch)
+
+
+def _is_free(lock: Path) -> bool:
+    """Whether the process is gone that locked this file."""
+    try:
+        with lock.open("rb+") as file:
+            return _lock(file.fileno())
+    except OSError:
+        return False
 
 
 def _prefix(path: Path) -> str:

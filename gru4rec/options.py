@@ -132,8 +132,10 @@ def from_text(text: str, option: str = "-ps") -> Params:
 
 
 def from_file(path: Path) -> Params:
-    """Options from a file, by its suffix: ``.toml`` or ``.json``, a table whose keys are options; else a text of
-    name=value, one a line or split by commas, in which # begins a comment.
+    """Options from a file, read by its suffix.
+
+    ``.toml`` or ``.json``: a table whose keys are options; else a text of name=value, one a line or split by commas,
+    in which # begins a comment.
 
     Raises:
         ValueError: naming the file, and the line or the key that does not fit.

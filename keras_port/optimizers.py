@@ -167,7 +167,7 @@ def adadelta(b: float) -> Rule:
 def adam(b1: float, b2: float) -> Rule:
     """a = b2*a + (1-b2)*g²; m = b1*m + (1-b1)*g; step = (m/(1-b1^t)) / (sqrt(a/(1-b1^t)) + eps).
 
-    After Kingma and Ba 2015. As published, both corrections use b1, and for rows m grows by g² where the dense rule has
+    By Kingma and Ba (2015). As published, both corrections use b1, and for rows m grows by g² where the dense rule has
     g; every occurrence uses the t from before the step plus 1, and t grows by the number of occurrences.
     """
     first, second = _RunningMean.of(b1), _RunningMean.of(b2)

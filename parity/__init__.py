@@ -1,3 +1,1 @@
-"""The parity harness: shows that two GRU4Rec engines compute the same thing, and that it would notice if they did
-not.
-"""
+"""The parity harness: shows that two GRU4Rec engines compute the same thing, and that it would notice if not."""

@@ -129,8 +129,9 @@ def count(scores: np.ndarray, targets: np.ndarray, listed: np.ndarray | None = N
 
 
 def rank(counts: Counts, mode: str = "conservative") -> np.ndarray:
-    """(M,) ranks, at least 1: ``standard`` has items level with the target below it, ``conservative`` above it,
-    ``median`` half of them.
+    """Ranks (M,), at least 1.
+
+    ``standard`` has items level with the target below it, ``conservative`` above it, ``median`` half of them.
 
     Raises ValueError for another mode.
     """

@@ -1,5 +1,6 @@
-"""Does the harness fail when it should? Every fault is put into the Keras engine in turn, and the named check has to
-catch it.
+"""Does the harness fail when it should?
+
+Every fault is put into the Keras engine in turn, and the named check has to catch it.
 """
 
 from collections.abc import Callable

@@ -20,12 +20,14 @@ EXIT_STATUS = (
 )
 
 
-def make_parser(prog: str, description: str, epilog: str = "", **more: Any) -> argparse.ArgumentParser:
+def make_parser(
+    prog: str, description: str, epilog: str = "", exit_status: str = EXIT_STATUS, **more: Any
+) -> argparse.ArgumentParser:
     """A parser with what every command has. The exit statuses stand at the end of its help."""
     made = argparse.ArgumentParser(
         prog=prog,
         description=description,
-        epilog=f"{epilog.strip()}\n\n{EXIT_STATUS}" if epilog else EXIT_STATUS,
+        epilog=f"{epilog.strip()}\n\n{exit_status}" if epilog else exit_status,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         **more,

@@ -1,4 +1,4 @@
-"""``gru4rec prepare SET RAW``: a data set's raw file to files of sessions."""
+"""``gru4rec prepare SET RAW...``: a data set's raw files to files of sessions."""
 
 import argparse
 from pathlib import Path
@@ -9,13 +9,11 @@ from rich.table import Table
 
 from gru4rec import files, terminal
 from gru4rec.commands import arguments
-from gru4rec.datasets import movielens, rsc15
-from gru4rec.datasets.movielens import (
-    LONGEST_HISTORY,
+from gru4rec.datasets import movielens, rsc15, shops, writing
+from gru4rec.datasets.movielens import LONGEST_HISTORY, SHORTEST_HISTORY, Prepared
+from gru4rec.datasets.movielens_spans import (
     QUANTILES,
     SETS,
-    SHORTEST_HISTORY,
-    Prepared,
     Quantiles,
     Span,
     Spans,
@@ -23,14 +21,25 @@ from gru4rec.datasets.movielens import (
     check_quantiles,
 )
 from gru4rec.datasets.prepared import Counts
+from gru4rec.datasets.registry import SHOPS
+from gru4rec.datasets.shops import Account, Shop
+from gru4rec.datasets.spool import PART_EVENTS
+
+EPILOG = """
+Written are a file for each part and a Croissant description with their SHA-256; all of them, or none.
+"""
 
 
 def parser() -> argparse.ArgumentParser:
-    made = arguments.make_parser("gru4rec prepare", "Prepare a data set: its raw file to four files of sessions.")
+    made = arguments.make_parser(
+        "gru4rec prepare", "Prepare a data set: its raw files to four files of sessions.", EPILOG
+    )
     sets = made.add_subparsers(dest="set", required=True, metavar="SET")
     clicks = sets.add_parser("rsc15", help="of the RecSys Challenge 2015", description="Prepare RSC15.")
     clicks.add_argument("raw", metavar="RAW", type=Path, help="the raw file, yoochoose-clicks.dat")
     _add_out(clicks, "data/rsc15")
+    for shop in SHOPS.values():
+        _add_shop(sets, shop)
     ratings = sets.add_parser("movielens", help="ratings of any release", description="Prepare MovieLens.")
     ratings.add_argument(
         "raw", metavar="RAW", type=Path, help="ratings.csv, ratings.dat or u.data, or the folder of a release"
@@ -40,40 +49,107 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _add_shop(sets: "argparse._SubParsersAction[argparse.ArgumentParser]", shop: Shop) -> None:
+    raw = " ".join(shop.raw)
+    made = sets.add_parser(
+        shop.key, help=f"from {raw}", description=f"Prepare {shop.name}, whose raw files are at {shop.homepage}."
+    )
+    made.add_argument(
+        "raw", metavar="RAW", type=Path, nargs="+", help=f"{raw}, in this order, or the folder that holds them"
+    )
+    _add_out(made, f"data/{shop.key}")
+    made.add_argument(
+        "--part-events", type=arguments.positive, default=PART_EVENTS, metavar="N",
+        help="events in memory at a time; more of them go through files in --out (default: %(default)s)",
+    )  # fmt: skip
+
+
 def _add_out(group: argparse.ArgumentParser, default: str) -> None:
     group.add_argument("--out", type=Path, default=Path(default), metavar="DIR", help="folder (default: %(default)s)")
+    group.add_argument(
+        "--format", choices=writing.FORMATS, default="tsv", help="of the prepared files (default: %(default)s)"
+    )
 
 
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 0."""
+    if given.set in SHOPS:
+        return _shop(given, SHOPS[given.set], console)
     return {"rsc15": _rsc15, "movielens": _movielens}[given.set](given, console)
 
 
-def _check_paths(given: argparse.Namespace, raw: Path, names: dict[str, str]) -> None:
-    raw.open("rb").close()
+def _check_paths(given: argparse.Namespace, raw: list[Path], names: dict[str, str]) -> None:
+    """Look at all paths before any work, and make the folder."""
+    for path in raw:
+        path.open("rb").close()
     files.make_folder("--out", given.out)
-    files.check_outputs([("--out", given.out / name) for name in names.values()], [("RAW", raw)])
+    outputs = [*names.values(), writing.description_name(given.set)]
+    files.check_outputs([("--out", given.out / name) for name in outputs], [("RAW", path) for path in raw])
+
+
+def _shop(given: argparse.Namespace, shop: Shop, console: Console) -> int:
+    raw = shop.find(given.raw)
+    _check_paths(given, raw, shop.names(given.format))
+    with terminal.console(stderr=True).status("reading") as status:
+        account = shops.prepare(
+            shop, raw, given.out, given.format, given.part_events, lambda text: status.update(terminal.plain(text))
+        )
+    describe_shop(shop, account, console)
+    _say_written(given, shop.names(given.format), console)
+    return 0
+
+
+def describe_shop(shop: Shop, account: Account, console: Console) -> None:
+    """What became of the events, and how the counts compare with the published ones."""
+    console.print(
+        f"{account.raw:,} events, {account.views:,} of them kept for their kind, in {account.sessions:,} sessions; "
+        f"{account.repeats:,} repeats dropped; {account.kept:,} left after short sessions and rare items were dropped "
+        f"in {account.passes} pass(es) over {account.parts} part(s)"
+    )
+    if account.without_item:
+        console.print(f"{account.without_item:,} events to keep name no item: they are left out")
+    console.print(counts_table(shop.name, shop.names(), account.counts, shop.published))
+    if shop.lines is None:
+        console.print(f"How many events the raw data of {shop.name} have is not known here: not compared.")
+    elif shop.lines == account.raw:
+        console.print(f"The number of raw events EQUALS that of the publisher: these are the full {shop.name} data.")
+    else:
+        console.print(
+            f"The number of raw events DIFFERS from the publisher's {shop.lines:,}: results on these files are not "
+            "comparable with the published ones."
+        )
+    if not shop.published:
+        console.print("The study's counts of the prepared files are not at hand here: not compared.")
+
+
+def _say_written(given: argparse.Namespace, names: dict[str, str], console: Console) -> None:
+    written = [given.out / name for name in (*names.values(), writing.description_name(given.set))]
+    console.print(f"Written: {', '.join(map(str, written))}")
 
 
 def _rsc15(given: argparse.Namespace, console: Console) -> int:
-    _check_paths(given, given.raw, rsc15.FILES)
+    names = rsc15.names(given.format)
+    _check_paths(given, [given.raw], names)
     with open_with_progress(given.raw, "rb", description="reading", **terminal.bar_options()) as file:
-        counts = rsc15.preprocess(file, str(given.raw), given.out)
-    console.print(rsc15_table(counts))
+        counts = rsc15.preprocess(file, str(given.raw), given.out, given.format)
+    console.print(counts_table("RSC15", names, counts, rsc15.PUBLISHED_COUNTS))
     if rsc15.equal_published(counts):
         console.print("The counts EQUAL the published ones: this is the full RSC15 data.")
     else:
         console.print("The counts DIFFER from the published ones: results on these files are not comparable with them.")
+    _say_written(given, names, console)
     return 0
 
 
-def rsc15_table(counts: dict[str, Counts]) -> Table:
-    """The counts of RSC15's four files, and the published ones below them where there are any."""
-    table = terminal.make_table("RSC15, prepared", "file", *Counts._fields, right=Counts._fields)
+def counts_table(
+    name: str, names: dict[str, str], counts: dict[str, Counts], published: dict[str, Counts]
+) -> Table:
+    """The counts of prepared files, and the published ones below them where there are any."""
+    table = terminal.make_table(f"{name}, prepared", "file", *Counts._fields, right=Counts._fields)
     for part, ours in counts.items():
-        table.add_row(rsc15.FILES[part], *map(_number, ours))
-        if part in rsc15.PUBLISHED_COUNTS:
-            table.add_row("  as published", *map(_number, rsc15.PUBLISHED_COUNTS[part]), style="dim")
+        table.add_row(names[part], *map(_number, ours))
+        if part in published:
+            table.add_row("  as published", *map(_number, published[part]), style="dim")
     return table
 
 
@@ -82,12 +158,12 @@ def _number(value: int | None) -> str:
 
 
 def _movielens(given: argparse.Namespace, console: Console) -> int:
-    split = split_options(given)
-    _check_paths(given, movielens.find(given.raw), movielens.FILES)
+    split, names = split_options(given), movielens.names(given.format)
+    _check_paths(given, [movielens.find(given.raw)], names)
     with terminal.console(stderr=True).status("reading the ratings"):
-        prepared = movielens.preprocess(given.raw, given.out, *split)
+        prepared = movielens.preprocess(given.raw, given.out, *split, given.format)
     describe_movielens(prepared, console)
-    console.print(f"Written: {', '.join(str(given.out / name) for name in movielens.FILES.values())}")
+    _say_written(given, names, console)
     return 0
 
 

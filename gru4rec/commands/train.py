@@ -21,7 +21,7 @@ Instead of PATH, with --help of their own:
   tune       search for good options            rsc15      the published settings on RSC15, raw file to table
   movielens  the same on MovieLens              dwelltime  does dwell time help?
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
-  sample     synthetic data in a raw format
+  sample     synthetic data in a raw format     check      what is wrong with files of sessions
 
 PATH and the files of -t are tab-, comma- or semicolon-separated texts with a header (.tsv, .txt, .csv), or Parquet. Ids
 are texts, or numbers where every one of a column is the plain decimal of its number. Times are Unix numbers, or dates

@@ -35,15 +35,16 @@ file             releases               a line
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
 from gru4rec import textfiles
+from gru4rec.datasets import writing
+from gru4rec.datasets.movielens_spans import DATES, DAY, QUANTILES, SETS, Quantiles, Spans, by_quantiles
 from gru4rec.datasets.prepared import Counts
-from gru4rec.files import written_together
+from gru4rec.datasets.writing import About, Format
 from gru4rec.parquet import source
 from gru4rec.terminal import quoted, shortened
 
@@ -163,93 +164,9 @@ def _fault(line: str, layout: Layout) -> str | None:
     return None
 
 
-EPOCH = date(1970, 1, 1)
-DAY = 86_400  # seconds
-
-
-class Span(NamedTuple):
-    """The days from ``first`` to ``last``, both included."""
-
-    first: date
-    last: date
-
-    @classmethod
-    def parse(cls, first: str, last: str) -> "Span":
-        """From two dates as 2013-03-01. Raises ValueError for any other form, and for a first day after the last."""
-        try:
-            span = cls(date.fromisoformat(first), date.fromisoformat(last))
-        except ValueError:
-            raise ValueError(f"{first} {last}: two dates are needed, for example 2008-01-01 2013-03-01") from None
-        if span.first > span.last:
-            raise ValueError(f"{first} {last}: the first day is after the last")
-        return span
-
-    def contains(self, day: pl.Expr) -> pl.Expr:
-        """Of days counted from 1970-01-01 on."""
-        return day.is_between((self.first - EPOCH).days, (self.last - EPOCH).days)
-
-    def __str__(self) -> str:
-        return f"{self.first} to {self.last}"
-
-
-Spans = Mapping[str, Span]  # by set
-
-# The spans for the 20M release, whose last rating is of 2015-03-31. March 2013 belongs to no set.
-DATES: Spans = {
-    "all_train": Span(date(1995, 1, 9), date(2013, 3, 1)),
-    "train": Span(date(2008, 1, 1), date(2013, 3, 1)),
-    "dev": Span(date(2013, 4, 1), date(2014, 4, 1)),
-    "test": Span(date(2014, 4, 2), date(2015, 4, 1)),
-}
-SETS = tuple(DATES)
-QUANTILES = (0.4, 0.8, 0.9)
-
-
-def by_dates(changes: Spans) -> Spans:
-    """:data:`DATES` with the ``changes``. Raises ValueError where training would know of what is to be predicted."""
-    spans = {**DATES, **changes}
-    for earlier, later in (("all_train", "dev"), ("train", "dev"), ("dev", "test")):
-        if spans[earlier].last >= spans[later].first:
-            raise ValueError(f"--dates: {earlier} ({spans[earlier]}) has to end before {later} ({spans[later]}) begins")
-    return spans
-
-
-def check_quantiles(quantiles: tuple[float, float, float]) -> None:
-    if not 0 < quantiles[0] < quantiles[1] < quantiles[2] < 1:
-        given = " ".join(map(str, quantiles))
-        raise ValueError(f"--quantiles {given}: three ascending numbers between 0 and 1 are accepted")
-
-
-def by_quantiles(days: pl.DataFrame, quantiles: tuple[float, float, float]) -> Spans:
-    """``train``, ``dev`` and ``test`` begin on the days of these quantiles of the ratings' times; all_train begins with
-    the data, and test ends with them.
-
-    days: Day (from 1970-01-01 on) and events, a row or more for each day. Raises ValueError where two sets would begin
-    on the same day.
-    """
-    check_quantiles(quantiles)
-    per_day = days.group_by("Day").agg(pl.col("events").sum()).sort("Day")
-    reached = per_day["events"].cum_sum()
-    positions = (int(quantile * reached[-1]) for quantile in quantiles)
-    begins = [per_day["Day"][reached.search_sorted(position, side="right")] for position in positions]
-    first, *begins, end = (EPOCH + timedelta(int(day)) for day in (per_day["Day"][0], *begins, per_day["Day"][-1] + 1))
-    if not begins[0] < begins[1] < begins[2] < end:
-        raise ValueError(
-            f"--quantiles {' '.join(map(str, quantiles))}: of the ratings' days, {Span(first, end - timedelta(1))}, "
-            f"train, dev and test would begin on {', '.join(map(str, begins))}"
-        )
-    before = [begin - timedelta(1) for begin in (*begins, end)]
-    return {
-        "all_train": Span(first, before[1]),
-        "train": Span(begins[0], before[1]),
-        "dev": Span(begins[1], before[2]),
-        "test": Span(begins[2], before[3]),
-    }
-
+HOMEPAGE = "https://grouplens.org/datasets/movielens/"
 FILES = {part: f"movielens_{part}.txt" for part in SETS}
 SHORTEST_HISTORY, LONGEST_HISTORY = 6, 100
-
-Quantiles = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -265,15 +182,30 @@ class Prepared:
     counts: Mapping[str, Counts]
 
 
-def preprocess(path: Path, out: Path, dates: Spans | None = None, quantiles: Quantiles | None = None) -> Prepared:
-    """Write the four files of ``FILES`` to folder ``out``, from the ratings of ``path``, a file or a release's folder.
+def names(form: Format = "tsv") -> dict[str, str]:
+    """The names of the prepared files, by set."""
+    return {part: name if form == "tsv" else f"{Path(name).stem}.{form}" for part, name in FILES.items()}
 
-    dates: the span of each set. quantiles: where train, dev and test begin, :func:`by_quantiles`. With neither of them,
-    the 20M release's days where each set has a rating then, else :data:`QUANTILES`.
 
-    All four files appear when all are whole; on any error none does, and those of an earlier run stay. Raises OSError,
-    and ValueError for ratings that are none (file, line number, reason), for quantiles that are not accepted, and where
-    a set would be empty.
+def preprocess(
+    path: Path, out: Path, dates: Spans | None = None, quantiles: Quantiles | None = None, form: Format = "tsv"
+) -> Prepared:
+    """Write the four files of :func:`names`, and their description, to folder ``out``.
+
+    All appear when all are whole; on any error none does, and those of an earlier run stay.
+
+    Args:
+        path: a file of ratings or a release's folder.
+        out: the folder.
+        dates: the span of each set.
+        quantiles: where train, dev and test begin, :func:`by_quantiles`. With neither of them, the 20M release's days
+            where each set has a rating then, else :data:`QUANTILES`.
+        form: of the prepared files.
+
+    Raises:
+        ValueError: for ratings that are none (file, line number, reason), for quantiles that are not accepted, and
+            where a set would be empty.
+        OSError: when a file cannot be read or written.
     """
     file = find(path)
     textfiles.check_line_lengths(file)
@@ -282,12 +214,14 @@ def preprocess(path: Path, out: Path, dates: Spans | None = None, quantiles: Qua
     spans, chosen = (dates, "as given") if dates else choose_spans(days, quantiles)
     kept = users_to_keep(days, spans)
     events = events_of(file, layout, spans, kept)
-    counts = {}
-    with written_together({part: out / FILES[part] for part in SETS}) as temporary:
-        for part, target in temporary.items():
-            sessions = events.lazy().filter(part).select("SessionId", "ItemId", "Time")
-            sessions.sink_csv(target, separator="\t")
-            counts[part] = Counts(*sessions.select(pl.len(), pl.col("SessionId", "ItemId").n_unique()).collect().row(0))
+    parts = {part: events.lazy().filter(part).select("SessionId", "ItemId", "Time") for part in SETS}
+    numbers = (pl.len(), pl.col("SessionId", "ItemId").n_unique())
+    counts = {part: Counts(*frame.select(*numbers).collect().row(0)) for part, frame in parts.items()}
+    days_of_sets = "; ".join(f"{part}: {span}" for part, span in spans.items())
+    length = f"for users with {SHORTEST_HISTORY} to {LONGEST_HISTORY} of them"
+    steps = f"a session is a user's ratings in a span of days ({days_of_sets}), {length}"
+    about = About("movielens", "MovieLens", HOMEPAGE, (file,), 1, steps)
+    writing.write(parts, counts, {part: out / name for part, name in names(form).items()}, form, about)
     ratings_in = {part: days.filter(spans[part].contains(pl.col("Day")))["events"].sum() for part in SETS}
     return Prepared(file, layout, days["events"].sum(), spans, chosen, ratings_in, counts)
 

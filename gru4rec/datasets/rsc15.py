@@ -31,9 +31,9 @@ from typing import BinaryIO
 
 import polars as pl
 
-from gru4rec.datasets import prepared, rsc15_sample
+from gru4rec.datasets import prepared, rsc15_sample, writing
 from gru4rec.datasets.prepared import Counts, Dataset, count
-from gru4rec.files import written_together
+from gru4rec.datasets.writing import About, Format
 from gru4rec.frames import Columns, Ids
 from gru4rec.published import RSC15_RESULTS
 from gru4rec.terminal import quoted, shortened
@@ -158,10 +158,18 @@ FILES = {
     "train_tr": "rsc15_train_tr.txt",
     "train_valid": "rsc15_train_valid.txt",
 }
+HOMEPAGE = "https://recsys.acm.org/recsys15/challenge/"
 DAY_MS = 86_400_000
 SHORTEST_SESSION = 2
 LEAST_SUPPORT = 5
 
+STEPS = (
+    f"sessions of one event, then items of fewer than {LEAST_SUPPORT} events, then sessions of one event dropped; "
+    "test: the sessions that end in the last day, without items that training lacks and sessions of one event; "
+    "train_full: the other sessions; train_valid and train_tr: the same on train_full (arXiv 1511.06939)"
+)
+
+LINES = 33_003_944  # of the raw file, as its publisher counts them
 PUBLISHED_COUNTS = {
     "train_full": Counts(31_637_239, 7_966_257, 37_483),
     "test": Counts(71_222, 15_324, None),
@@ -211,27 +219,39 @@ def split_clicks(clicks: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return parts
 
 
-def write_sessions(clicks: pl.DataFrame, path: Path) -> None:
+def names(form: Format = "tsv") -> dict[str, str]:
+    """The names of the prepared files, by part."""
+    return {part: name if form == "tsv" else f"{Path(name).stem}.{form}" for part, name in FILES.items()}
+
+
+def in_seconds(clicks: pl.DataFrame) -> pl.DataFrame:
+    """SessionId, ItemId, and Time as it stands in the prepared files."""
     # NumPy divides; Polars multiplies by 1/1000, which is off by one bit in every fifth timestamp.
-    seconds = pl.Series("Time", clicks["Milliseconds"].to_numpy() / 1000)
-    clicks.select("SessionId", "ItemId", seconds).write_csv(path, separator="\t")
+    return clicks.select("SessionId", "ItemId", pl.Series("Time", clicks["Milliseconds"].to_numpy() / 1000))
 
 
-def preprocess(file: BinaryIO, name: str, out: Path) -> dict[str, Counts]:
-    """Write the four files of ``FILES`` to folder ``out``, from the open raw file called ``name``; return their counts.
+def preprocess(file: BinaryIO, name: str, out: Path, form: Format = "tsv") -> dict[str, Counts]:
+    """Write the four files of :func:`names`, and their description, to folder ``out``; return their counts.
 
-    All four appear when all are whole; on any error none does, and those of an earlier run stay.
+    All appear when all are whole; on any error none does, and those of an earlier run stay.
+
+    Args:
+        file: the raw file, open.
+        name: its path.
+        out: the folder.
+        form: of the prepared files.
 
     Raises:
         MalformedLine: file, line number, reason.
         ValueError: when a part would be empty.
         OSError: when a file cannot be read or written.
     """
-    parts = split_clicks(read_clicks(file, name))
-    with written_together({part: out / FILES[part] for part in FILES}) as temporary:
-        for part, path in temporary.items():
-            write_sessions(parts[part], path)
-    return {part: count(parts[part]) for part in FILES}
+    parts = {part: in_seconds(clicks) for part, clicks in split_clicks(read_clicks(file, name)).items()}
+    counts = {part: count(parts[part]) for part in FILES}
+    about = About("rsc15", "RSC15", HOMEPAGE, (Path(name),), 1, STEPS)
+    paths = {part: out / target for part, target in names(form).items()}
+    writing.write({part: parts[part].lazy() for part in FILES}, counts, paths, form, about)
+    return counts
 
 
 def embedded(folder: Path, columns: Columns = Columns()) -> Dataset:

@@ -85,8 +85,10 @@ class Catalogue:
         moves: tuple[float, float, float],
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """The items after ``item``. ``moves``: the shares of those that stay, walk the ring, and draw one of the
-        cluster by popularity; the others jump to an item of another cluster.
+        """The items after ``item``.
+
+        ``moves``: the shares of those that stay, walk the ring, and draw one of the cluster by popularity; the others
+        jump to an item of another cluster.
         """
         move = np.searchsorted(np.cumsum(moves), rng.random(len(item)), side="right")
         following = item.copy()

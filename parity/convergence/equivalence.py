@@ -190,10 +190,10 @@ def hochberg(p: np.ndarray) -> np.ndarray:
 
 
 def power(margin: float, a: Group, b: Group, delta: float = 0.0, beyond: bool = False) -> float:
-    """Probability to show |delta| < margin at LEVEL, or with ``beyond`` > margin at the strictest level of Holm's
-    procedure.
+    """Probability to show |delta| < margin at LEVEL, or with ``beyond`` > margin.
 
-    The distribution of the statistic is taken as Student's, moved; with few runs that is low by some percent.
+    The latter is shown at the strictest level of Holm's procedure. The distribution of the statistic is taken as
+    Student's, moved; with few runs that is low by some percent.
     """
     error, freedom = welch(a, b)
     if error == 0:

@@ -40,8 +40,10 @@ class _Running(NamedTuple):
 
 @contextmanager
 def prepared(names: Sequence[str]) -> Iterator[None]:
-    """Within, children find the environment of a trial: one thread, the CPU, a folder in which JAX keeps what it
-    compiled, so that what a mutant leaves alone is compiled once.
+    """Within, children find the environment of a trial.
+
+    One thread, the CPU, and a folder in which JAX keeps what it compiled, so that what a mutant leaves alone is
+    compiled once.
 
     names: of the engines.
     """

@@ -193,8 +193,9 @@ def _bound_by(statement: ast.stmt) -> set[str]:
 
 
 def _is_talk(statement: ast.stmt) -> bool:
-    """Whether it says something instead of computing something (documentation, messages, errors, imports), or
-    computes what the published program lacks.
+    """Whether it computes nothing of the published program.
+
+    It says something (documentation, messages, errors, imports), or computes what that program lacks.
     """
     if isinstance(statement, (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Pass)):
         return True

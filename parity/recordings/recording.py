@@ -300,8 +300,10 @@ class Recording:
         return None if ends is None else tuple(range(a, b) for a, b in zip((0, *ends), ends))
 
     def _epoch_ends(self) -> tuple[int, ...] | None:
-        """What the file says. Else with samples an epoch ends when every event was trained; without them an epoch may
-        leave out the last lane's, and has as many steps as every other, or, in random orders, ends where lanes grow.
+        """Where epochs end: what the file says, else what follows from its lanes.
+
+        With samples an epoch ends when every event was trained; without them an epoch may leave out the last lane's,
+        and has as many steps as every other, or, in random orders, ends where lanes grow.
         """
         epochs, n_steps = self.spec.n_epochs, self.n_steps
         if self.spec.epoch_steps is not None:

@@ -45,5 +45,8 @@ def test_clicks_are_made_and_prepared(tmp_path):
     assert run("rsc15/sample.py", tmp_path, "--clicks", "4000", "--items", "100", "--days", "4").returncode == 0
     done = run("rsc15/preprocess.py", tmp_path, "synthetic-clicks.dat", "--out", "data")
     assert done.returncode == 0 and "31,637,239" in done.stdout
-    assert len(list((tmp_path / "data").iterdir())) == 4
+    names = {path.name for path in (tmp_path / "data").iterdir()}
+    assert names == {f"rsc15_{part}.txt" for part in ("train_full", "test", "train_tr", "train_valid")} | {
+        "rsc15_croissant.json"
+    }
     assert run("rsc15/preprocess.py", tmp_path, "none.dat").returncode == 2

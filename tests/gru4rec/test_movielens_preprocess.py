@@ -12,18 +12,8 @@ from hypothesis import strategies as st
 
 from gru4rec import cli
 from gru4rec.datasets import movielens as module
-from gru4rec.datasets.movielens import (
-    DATES,
-    FILES,
-    HEADER,
-    SETS,
-    Span,
-    by_dates,
-    by_quantiles,
-    find,
-    layout_of,
-    preprocess,
-)
+from gru4rec.datasets.movielens import FILES, HEADER, find, layout_of, preprocess
+from gru4rec.datasets.movielens_spans import DATES, SETS, Span, by_dates, by_quantiles
 
 WRITERS = {  # by the file's name in the archive: header, separator
     "ratings.csv": (HEADER + "\n", ","),

@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 from gru4rec import cli
-from gru4rec.datasets import rsc15 as module
-from gru4rec.datasets.rsc15 import FILES, Counts, equal_published, preprocess, split_clicks
+from gru4rec.datasets.rsc15 import FILES, Counts, equal_published, in_seconds, preprocess, split_clicks
 from gru4rec.datasets.rsc15 import PUBLISHED_COUNTS as PUBLISHED
 from gru4rec.datasets.rsc15_sample import write_sample
 
@@ -120,7 +119,8 @@ def test_events_stay_in_the_order_of_the_raw_file():
 
 
 def test_times_are_written_in_seconds_with_their_fraction(tmp_path):
-    module.write_sessions(clicks_frame((1, 2, 1_396_867_869_270), (1, 3, 1_396_867_869_000)), tmp_path / "f.txt")
+    clicks = in_seconds(clicks_frame((1, 2, 1_396_867_869_270), (1, 3, 1_396_867_869_000)))
+    clicks.write_csv(tmp_path / "f.txt", separator="\t")
     assert (tmp_path / "f.txt").read_text() == "SessionId\tItemId\tTime\n1\t2\t1396867869.27\n1\t3\t1396867869.0\n"
 
 
@@ -150,14 +150,14 @@ def test_an_error_leaves_no_file_and_keeps_those_of_an_earlier_run(tmp_path, cap
 def test_a_disk_that_fails_on_the_last_file_leaves_none(tmp_path, monkeypatch):
     raw, out = tmp_path / "clicks.dat", tmp_path / "out"
     write_sample(raw, clicks=3_000, items=100, days=4)
-    write_sessions = module.write_sessions
+    sink_csv = pl.LazyFrame.sink_csv
 
-    def failing(clicks, path):
-        write_sessions(clicks, path)
+    def failing(frame, path, **options):
+        sink_csv(frame, path, **options)
         if FILES["train_valid"] in path.name:
             raise OSError("No space left on device")
 
-    monkeypatch.setattr(module, "write_sessions", failing)
+    monkeypatch.setattr(pl.LazyFrame, "sink_csv", failing)
     with pytest.raises(OSError, match="No space"):
         prepare(raw, out)
     assert list(out.iterdir()) == []

@@ -84,7 +84,7 @@ def test_a_fault_changes_the_settings_that_have_its_part(fault):
     assert changed["top1"] is None or "sample_alpha" not in FAULTS[fault]
 
 
-# ---- drawing
+# drawing
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_an_engine_without_fit_is_not_covered(dataset, monkeypatch):
         draw(engines.named(ENGINE), PARAMS, dataset, 7, None)
 
 
-# ---- the command
+# the command
 
 
 def run(*arguments):
@@ -297,12 +297,12 @@ def test_the_selftest_fails_where_a_fault_is_not_seen(recorded, monkeypatch, cap
     assert "1 of 2 faults failed" in last and last.endswith("NOT CAUGHT: samples by popularity, not uniform")
 
 
-# ---- what is shipped
+# what is shipped
 
 
 def test_the_shipped_samples_are_whole():
     found = sample.shipped()
-    assert "embedded" in found
+    assert set(found) == {"embedded", "rsc15-100k"}
     for stored in found.values():
         assert set(stored.runs) == set(RSC15)
         assert all(len(runs) >= 30 for runs in stored.runs.values())
