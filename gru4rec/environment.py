@@ -22,7 +22,7 @@ def environment() -> dict[str, str]:
         "processor": processor(),
         "cores": str(cores()),
         "blas": blas(),
-        "threads": ", ".join(f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ),
+        "threads": threads(),
         "commit": commit(),
     }
     return {"python": platform.python_version()} | {n: value for n, value in found.items() if value} | versions()
@@ -71,15 +71,46 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def blas() -> str:
-    """The library that NumPy was built with, and its version; empty where NumPy does not say."""
+def pools() -> list[dict[str, str]]:
+    """The libraries of linear algebra and of threads that the process has loaded, by threadpoolctl.
+
+    Where that is not installed, what NumPy was built with, which does not tell the kernel nor the number of threads.
+    """
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return [_numpy_built_with()]
+    wanted = ("user_api", "internal_api", "version", "num_threads", "architecture", "threading_layer")
+    return [{name: str(one[name]) for name in wanted if one.get(name)} for one in threadpool_info()]
+
+
+def _numpy_built_with() -> dict[str, str]:
     import numpy as np
 
-    try:
-        found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        return f"{found['name']} {found['version']}"
-    except (TypeError, KeyError):
-        return ""
+    built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})  # type: ignore[call-arg,func-returns-value,attr-defined]
+    wanted = {"name": "name", "version": "version", "openblas configuration": "configuration"}
+    found = {name: str(built[key]) for key, name in wanted.items() if built.get(key)}
+    return {"user_api": "blas", **found, "source": "what NumPy was built with"}
+
+
+def blas() -> str:
+    """The BLAS libraries that are loaded, each with release, kernel and threads, in words."""
+    found = [pool for pool in pools() if pool.get("user_api") == "blas"]
+    return "; ".join(dict.fromkeys(_in_words(pool) for pool in found))
+
+
+def _in_words(pool: dict[str, str]) -> str:
+    name = pool.get("internal_api") or pool.get("name", "BLAS")
+    count = pool.get("num_threads") and f"{pool['num_threads']} threads"
+    told = ", ".join(detail for detail in (pool.get("architecture"), count, pool.get("source")) if detail)
+    return f"{name} {pool.get('version', '')}".strip() + (f" ({told})" if told else "")
+
+
+def threads() -> str:
+    """How many threads OpenMP has where it is loaded, and what the variables say."""
+    loaded = [pool for pool in pools() if pool.get("user_api") == "openmp"]
+    found = dict.fromkeys(f"{pool.get('internal_api')}: {pool.get('num_threads')}" for pool in loaded)
+    return ", ".join([*found, *(f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ)])
 
 
 def commit() -> str:

@@ -5,7 +5,6 @@ both. ``GRU4REC_SYMBOLIC`` names one; where it does not, Aesara is taken where i
 What differs between the two beyond a name stands here too.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from original.graphs.environment import quiet_import
@@ -70,7 +69,7 @@ C_HEADERS = f"""#include <Python.h>
 """
 
 
-def jax_funcify() -> Callable[..., Any]:
+def jax_funcify() -> Any:
     """The single-dispatch function that translates an operation to JAX, which need not be installed for the rest."""
     if LIBRARY == "aesara":
         from aesara.link.jax.dispatch import jax_funcify
