@@ -25,7 +25,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     # Listed here, CITATION.cff also travels in the source archive, where the version above is read from it.
-    license_files=["LICENSE", "CITATION.cff"],
+    license_files=["LICENSE", "LICENSE-DATA", "CITATION.cff"],
     packages=find_packages(str(ROOT), include=[f"{name}{end}" for name in PACKAGES for end in ("", ".*")]),
     package_data={
         "": ["py.typed"],
@@ -94,10 +94,11 @@ setup(
         "croissant": ["mlcroissant>=1.1,<2"],
         # For studies of `gru4rec tune` that several hosts share.
         "postgresql": ["psycopg[binary]>=3.2,<4"],
-        # setuptools: the tests read this file by it, and Python 3.12 no longer brings it.
         "test": [
             "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "mlcroissant>=1.1,<2",
-            "ruff>=0.8", "mypy>=1.15,<3", "pandas-stubs>=3,<4", "setuptools>=65",
+            "ruff>=0.8", "mypy>=1.15,<3", "pandas-stubs>=3,<4",
+            # The wheel and the source archive are built and looked at; setuptools below 70.1 needs wheel for that.
+            "setuptools>=65", "wheel>=0.43", "build>=1.2", "twine>=6", "pyyaml>=6",
         ],
     },
     classifiers=[
