@@ -1,4 +1,4 @@
-"""The wheel and the source archive, as they would be uploaded: what they hold, and that every module can be imported."""
+"""The wheel and the source archive, as they would be uploaded: what they hold, and that every module is imported."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def test_the_wheel_holds_packages_data_and_licences_and_nothing_else(built):
     # Pages for readers of the repository; FORMAT.md is a page for readers of a recording, and travels.
     assert missing <= {"parity/README.md"}
     for licence in ("LICENSE", "LICENSE-DATA", "CITATION.cff"):
-        assert [name for name in names if name.endswith(f"dist-info/{licence}") or name.endswith(f"licenses/{licence}")]
+        assert [name for name in names if name.endswith((f"dist-info/{licence}", f"licenses/{licence}"))]
 
 
 def test_the_source_archive_holds_what_repeats_the_claims(built):
