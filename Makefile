@@ -75,6 +75,7 @@ test: $(VENV)/.installed-original,jax,test
 
 lint: $(VENV)/.installed-original,jax,test
 	$(VENV)/bin/python -m ruff check . $(ARGS)
+	$(VENV)/bin/python -m mypy
 
 # What a machine without a network lacks: docs/gpu.md says which, and why.
 gpu-wheels:

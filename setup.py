@@ -29,6 +29,7 @@ setup(
     packages=find_packages(str(ROOT), include=[f"{name}{end}" for name in PACKAGES for end in ("", ".*")]),
     package_data={
         "": ["py.typed"],
+        "gru4rec.reproduction": ["templates/*"],
         "parity.recordings": ["*.npz", "*.json", "*.md"],
         "parity.convergence": ["*.npz", "*.json"],
         "parity.mutants": ["*.json"],

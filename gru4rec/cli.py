@@ -21,6 +21,7 @@ COMMANDS = {
     "prepare": "gru4rec.commands.prepare",
     "sample": "gru4rec.commands.sample",
     "check": "gru4rec.commands.check",
+    "reproduce": "gru4rec.commands.reproduce",
 }
 TRAIN = "gru4rec.commands.train"
 DONE, DIVERGED, COULD_NOT, INTERRUPTED = 0, 1, 2, 130

@@ -51,12 +51,14 @@ class EngineSpec:
         cls: the class.
         options: constructor options that belong to the program, not to GRU4Rec.
         evaluation: the module (or object) with ``ranks`` and ``evaluate_gpu``, None where the engine has none.
+        is_trained: whether it has epochs, a seed and a dtype, as GRU4Rec has, and a baseline has not.
     """
 
     name: str
-    cls: type
+    cls: type[Any]
     options: dict[str, Any] = field(default_factory=dict)
     evaluation: Any = None
+    is_trained: bool = True
 
     def create(
         self, params: Mapping[str, Any], dtype: str = "float64", seed: int = 42, dropout_seed: int = 12345
@@ -67,6 +69,8 @@ class EngineSpec:
             NotImplementedError: for an option that the engine's constructor has no parameter for, or does not support.
             Exception: whatever else the constructor raises, ValueError for a value that it does not accept.
         """
+        if not self.is_trained:
+            return self.cls(**params, **self.options)
         params = {name: value for name, value in params.items() if name not in _LATER or value != _LATER[name]}
         if lacking := self.lacks(params):
             raise NotImplementedError(f"engine {self.name} has no option {', '.join(lacking)}")
@@ -85,7 +89,7 @@ class EngineSpec:
 
     def with_options(self, **options: Any) -> "EngineSpec":
         """A copy with these of the program's options."""
-        return EngineSpec(self.name, self.cls, self.options | options, self.evaluation)
+        return EngineSpec(self.name, self.cls, self.options | options, self.evaluation, self.is_trained)
 
 
 def named(name: str) -> EngineSpec:
@@ -121,7 +125,7 @@ def _backend_file() -> str:
     return f" (Keras' backend is named in {file})" if file.is_file() else ""
 
 
-def _evaluation_of(cls: type) -> Any:
+def _evaluation_of(cls: type[Any]) -> Any:
     """``cls.evaluation``, or the module ``evaluation`` of the class's package; None where neither is there."""
     if hasattr(cls, "evaluation"):
         return cls.evaluation
@@ -272,10 +276,10 @@ def device_of(engine: Any) -> str:
     """
     if hasattr(engine, "computed_on"):
         return str(engine.computed_on)
-    backend = getattr(engine, "_backend", None)
+    backend: Any = getattr(engine, "_backend", None)
     if hasattr(backend, "description"):
         return backend.description
-    model = getattr(engine, "model", None)
+    model: Any = getattr(engine, "model", None)
     if hasattr(model, "named_weights"):
         import keras
 

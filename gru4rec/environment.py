@@ -85,9 +85,7 @@ def pools() -> list[dict[str, str]]:
 
 
 def _numpy_built_with() -> dict[str, str]:
-    import numpy as np
-
-    built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})  # type: ignore[call-arg,func-returns-value,attr-defined]
+    built = numpy_blas()
     wanted = {"name": "name", "version": "version", "openblas configuration": "configuration"}
     found = {name: str(built[key]) for key, name in wanted.items() if built.get(key)}
     return {"user_api": "blas", **found, "source": "what NumPy was built with"}
@@ -111,6 +109,14 @@ def threads() -> str:
     loaded = [pool for pool in pools() if pool.get("user_api") == "openmp"]
     found = dict.fromkeys(f"{pool.get('internal_api')}: {pool.get('num_threads')}" for pool in loaded)
     return ", ".join([*found, *(f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ)])
+
+
+def numpy_blas() -> dict[str, Any]:
+    """What NumPy says of the BLAS that it was built with; empty where it says nothing."""
+    import numpy as np
+
+    show: Any = np.show_config  # whose type knows of no mode
+    return show(mode="dicts").get("Build Dependencies", {}).get("blas", {})
 
 
 def commit() -> str:

@@ -20,6 +20,7 @@ from gru4rec.terminal import quoted
 
 TEXT_SUFFIXES, PARQUET_SUFFIXES = (".tsv", ".txt", ".csv", ".dat"), (".parquet",)
 Ids = Literal["auto", "text", "number"]
+Type = pl.DataType | type[pl.DataType]
 
 _INTEGERS = (pl.Int64, pl.UInt64)  # of ids, the first that holds them all
 _ROW = "\0row"  # no name of a column that a file has
@@ -105,7 +106,7 @@ def read(
         raise ValueError(f"{path} {'is a' if is_parquet else 'is no'} Parquet file, unlike its name says")
     source = _ParquetSource(path, columns) if is_parquet else _TextSource(path, columns)
     if text_items and ids == "auto":
-        kinds = {columns.session: ids, columns.item: "text"}
+        kinds: dict[str, Ids] = {columns.session: ids, columns.item: "text"}
     else:
         kinds = dict.fromkeys(columns[:2], ids)
     arrays: dict[str, pl.Series] = {name: _ids(source, name, kind) for name, kind in kinds.items()}
@@ -134,7 +135,7 @@ class _TextSource:
             for row, _ in self.bad(name, missing[name]) if found[name].item() else ():
                 raise ValueError(f"{self.where(row)}: no value in column {name!r}")
 
-    def column(self, name: str, dtype: pl.DataType = pl.String) -> pl.Series:
+    def column(self, name: str, dtype: Type = pl.String) -> pl.Series:
         return self._collect(self.text.scan({name: dtype}).select(name))[name]
 
     def first(self, name: str) -> pl.Series:
@@ -173,7 +174,7 @@ class _ParquetSource:
             if missing.any():
                 raise ValueError(f"{self.where(missing.arg_max() or 0)}: no value in column {name!r}")
 
-    def column(self, name: str, dtype: pl.DataType | None = None) -> pl.Series:
+    def column(self, name: str, dtype: Type | None = None) -> pl.Series:
         values = self.frame[name]
         return values if dtype is None else values.cast(dtype)
 
@@ -201,7 +202,7 @@ class _ParquetSource:
 Source = _TextSource | _ParquetSource
 
 
-def _is_plain_number(name: str, dtype: pl.DataType) -> pl.Expr:
+def _is_plain_number(name: str, dtype: Type) -> pl.Expr:
     """Whether a text is the plain decimal of a number: no sign but a minus, no zero before it, no blank."""
     return (pl.col(name).cast(dtype, strict=False).cast(pl.String) == pl.col(name)).fill_null(False)
 
@@ -290,7 +291,7 @@ def _epoch(dates: pl.Series) -> pl.Series:
     return dates.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
 
 
-def check_predictable(test: EventFile, items: pd.Index) -> None:
+def check_predictable(test: EventFile, items: pd.Index | np.ndarray) -> None:
     """Raise ValueError unless a session of ``test`` has two events of ``items``, those that a model knows."""
     known = test.frame[test.frame[test.columns.item].isin(items)]
     if not known[test.columns.session].duplicated().any():

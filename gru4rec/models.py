@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from gru4rec import engines
+from gru4rec import baselines, engines
+from gru4rec.baselines import archive
 from gru4rec.engines import EngineSpec
 from gru4rec.frames import Columns
 from gru4rec.options import OPTIONS
@@ -43,6 +44,10 @@ def engine(name: str, device: str) -> tuple[EngineSpec, str]:
         ValueError, ImportError, RuntimeError: where there is no such engine or device, or the engine lacks what an
             experiment needs.
     """
+    if name in baselines.ENGINES:
+        if device == "gpu":
+            raise RuntimeError(f"--device gpu: {name} computes on the CPU alone")
+        return baselines.spec(name), "cpu"
     chosen, _ = engines.choose_device(device, [name])
     spec = engines.named(name)
     check_interface(spec)
@@ -50,6 +55,11 @@ def engine(name: str, device: str) -> tuple[EngineSpec, str]:
         # not engines.for_device: the device would be written into the model's file, which then needs a GPU to load
         spec = spec.with_options(backend="jax")
     return spec, chosen
+
+
+def named(name: str) -> EngineSpec:
+    """The engine or the baseline of this name; errors as of :func:`gru4rec.engines.named`."""
+    return baselines.spec(name) if name in baselines.ENGINES else engines.named(name)
 
 
 def check_interface(spec: EngineSpec) -> None:
@@ -66,7 +76,7 @@ def check_interface(spec: EngineSpec) -> None:
 
 
 def written_by(path: Path) -> str:
-    """'original' or 'keras', the engine that wrote a model file.
+    """'original' or 'keras', the engine that wrote a model file, or the name of a baseline.
 
     Raises FileNotFoundError, or ValueError for a file of another kind.
     """
@@ -79,13 +89,15 @@ def written_by(path: Path) -> str:
             return "keras"
         if str(json.loads(header.get("gru4rec", "{}")).get("format", "")).startswith("gru4rec-original"):
             return "original"
+        if (found := archive.header(path)) and found.get("name") in baselines.ENGINES:
+            return found["name"]
     except (SafetensorError, ValueError, AttributeError, RecursionError) as problem:
         raise ValueError(f"{path} is damaged, or no saved model: {str(problem)[:200]}") from None
-    raise ValueError(f"{path} is no model that original or keras_port saved")
+    raise ValueError(f"{path} is no model that original, keras_port or a baseline saved")
 
 
 def check_writer(path: Path, name: str) -> None:
-    """Raise ValueError where ``path`` is a file of one shipped engine, and ``name`` is the other."""
+    """Raise ValueError where ``path`` is a file of another shipped engine, or another baseline, than ``name``."""
     writer = written_by(path)
     if name.partition("-")[0] != writer:
         raise ValueError(f"--engine {name}: {path} was saved by {writer}, and no other engine reads it")
@@ -109,6 +121,8 @@ def load(spec: EngineSpec, path: Path) -> Any:
 
 def options_of(gru: Any) -> Params:
     """The options of GRU4Rec, the dtype and the seed, as far as the engine has them."""
+    if not hasattr(gru, "train_step"):  # a baseline
+        return gru.get_params()
     return {name: getattr(gru, name) for name in (*OPTIONS, "dtype", "seed") if hasattr(gru, name)}
 
 

@@ -6,7 +6,7 @@ What a value has to be is the engine's to say in the end; here it becomes one of
 import json
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,9 @@ _ACCEPTED = (
         "device": "auto, cpu or gpu",
     }
 )
+
+
+Parse = Callable[[str, str], Any]  # the value of an option, by its name and its text
 
 
 def parse(name: str, text: str, known: Iterable[str] = OPTIONS) -> Any:
@@ -104,12 +107,13 @@ def _number(text: str) -> float:
     return number
 
 
-def parse_pair(text: str, known: Iterable[str] = OPTIONS) -> tuple[str, Any]:
+def parse_pair(text: str, known: Iterable[str] = OPTIONS, parse_option: Parse | None = None) -> tuple[str, Any]:
     """``name=value``. Raises ValueError for any other form."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise ValueError(f"{shortened(text)}: name=value is needed, for example momentum=0.2")
-    return name.strip(), parse(name.strip(), value.strip(), known)
+    name, value = name.strip(), value.strip()
+    return name, parse(name, value, known) if parse_option in (None, parse) else parse_option(name, value)
 
 
 def from_pairs(option: str, texts: Iterable[str], known: Iterable[str] = EVERY_OPTION) -> Params:
@@ -120,19 +124,25 @@ def from_pairs(option: str, texts: Iterable[str], known: Iterable[str] = EVERY_O
         raise ValueError(f"{option} {problem}") from None
 
 
-def from_text(text: str, option: str = "-ps") -> Params:
-    """``name=value,name=value``. Raises ValueError for another form, and for a name that stands there twice."""
+def from_text(text: str, option: str = "-ps", parse_option: Parse = parse) -> Params:
+    """``name=value,name=value``. Raises ValueError for another form, and for a name that stands there twice.
+
+    parse_option: of the model whose options they are, GRU4Rec's where it is not said.
+    """
     params: Params = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        ((name, value),) = from_pairs(option, [part], OPTIONS).items()
+        try:
+            name, value = parse_pair(part, parse_option=parse_option)
+        except ValueError as problem:
+            raise ValueError(f"{option} {problem}") from None
         if name in params:
             raise ValueError(f"{option} {shortened(text)}: {name} stands there twice")
         params[name] = value
     return params
 
 
-def from_file(path: Path) -> Params:
-    """Options from a file, read by its suffix.
+def from_file(path: Path, parse_option: Parse = parse) -> Params:
+    """Options from a file, read by its suffix; ``parse_option`` as in :func:`from_text`.
 
     ``.toml`` or ``.json``: a table whose keys are options; else a text of name=value, one a line or split by commas,
     in which # begins a comment.
@@ -146,20 +156,20 @@ def from_file(path: Path) -> Params:
     decoder = {".toml": ("TOML file", tomllib.loads), ".json": ("JSON file", json.loads)}.get(path.suffix.lower())
     text = files.read_text(path, most=2**20)
     if decoder:
-        params = _from_table(path, files.decoded(path, *decoder, text))
+        params = _from_table(path, files.decoded(path, *decoder, text), parse_option)
     else:
-        params = _from_lines(path, text)
+        params = _from_lines(path, text, parse_option)
     if not params:
         raise ValueError(f"{path} sets no option")
     return params
 
 
-def _from_lines(path: Path, text: str) -> Params:
+def _from_lines(path: Path, text: str, parse_option: Parse) -> Params:
     params: Params = {}
     for number, line in enumerate(text.splitlines(), 1):
         for part in filter(None, (part.strip() for part in line.partition("#")[0].split(","))):
             try:
-                name, value = parse_pair(part)
+                name, value = parse_pair(part, parse_option=parse_option)
             except ValueError as problem:
                 raise ValueError(f"{path}, line {number}: {problem}") from None
             if name in params:
@@ -168,12 +178,12 @@ def _from_lines(path: Path, text: str) -> Params:
     return params
 
 
-def _from_table(path: Path, table: Any) -> Params:
+def _from_table(path: Path, table: Any, parse_option: Parse) -> Params:
     """Options of a decoded table. A value is of the option's own kind, or a text as :func:`parse` takes it."""
     if not isinstance(table, dict):
         raise ValueError(f"{path}: a table of options is needed")
     try:
-        return {name: parse(name, _as_text(name, value)) for name, value in table.items()}
+        return {name: parse_option(name, _as_text(name, value)) for name, value in table.items()}
     except ValueError as problem:
         raise ValueError(f"{path}: {problem}") from None
 

@@ -142,9 +142,9 @@ class SessionParallel:
         self.sampler, self.masks, self.read_at = sampler, masks, read_at
         self._is_last = np.zeros(len(events.items), dtype=bool)
         self._is_last[events.offsets[1:] - 1] = True
-        self._passed = dwell.since_previous(events.times, events.offsets) if settings.reads_times else None
+        self._passed = dwell.since_previous(events.times, events.offsets) if settings.reads_times else np.empty(0)
         self._buckets = dwell.buckets(self._passed, settings.dwell_time) if settings.dwell_time else None
-        self._weights = None
+        self._weights: np.ndarray | None = None
         if settings.dwell_weight:
             self._weights = dwell.loss_weights(self._passed, settings.dwell_weight).astype(settings.dtype)
         self._scratch = np.zeros(len(events.item_ids), dtype=np.int32)

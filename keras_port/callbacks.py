@@ -43,10 +43,11 @@ class ProgressReport(keras.callbacks.Callback):
         batches: SessionParallel,
         on_step: Callable[[Progress], Any] | None = None,
         on_epoch_end: Callable[[int, float], Any] | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.batches, self.report_step, self.report_epoch = batches, on_step, on_epoch_end
-        self.epoch, self.events = 0, None
+        self.epoch = 0
+        self.events: np.ndarray | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """A new epoch, whose events are not counted yet."""

@@ -208,8 +208,8 @@ def integer(arrays: Mapping[str, np.ndarray], name: str) -> int:
 def rng_arrays(prefix: str, state: RngState) -> dict[str, np.ndarray]:
     """The state of a NumPy stream as arrays PREFIX/keys, PREFIX/position and PREFIX/gauss."""
     _, keys, position, has_gauss, gauss = state
-    position = np.array([position, has_gauss], np.int64)
-    return {f"{prefix}/keys": keys, f"{prefix}/position": position, f"{prefix}/gauss": np.array([gauss])}
+    places = np.array([position, has_gauss], np.int64)
+    return {f"{prefix}/keys": keys, f"{prefix}/position": places, f"{prefix}/gauss": np.array([gauss])}
 
 
 def rng_state(prefix: str, arrays: Mapping[str, np.ndarray]) -> RngState:
@@ -228,7 +228,7 @@ def rng_state(prefix: str, arrays: Mapping[str, np.ndarray]) -> RngState:
 class Loaded:
     """The state of a training out of a Keras file, until ``GRU4Rec.from_model`` goes on from it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -188,7 +188,7 @@ def evaluate_sessions_batch(
         lanes = np.flatnonzero(row >= 0)
         session_ids[lanes], input_ids[lanes] = sessions[row[lanes]], ids[row[lanes]]
         targets = ids[row[lanes] + 1]
-        if timed:
+        if passed is not None:
             timed["dwell"][lanes] = passed[row[lanes]]
         wanted = None if listed is None else pd.unique(np.concatenate([listed, targets]))
         frame = pr.predict_next_batch(session_ids, input_ids, wanted, batch, **timed)
@@ -234,7 +234,7 @@ def hidden_states(model: SessionModel, events: Events, batch_size: int) -> tuple
             positions = np.where(real, events.offsets[block][None] + within, 0)
             X = np.zeros((_STEPS, B), np.int32)
             X[:, : len(block)] = np.where(real, events.items[positions], 0)
-            given = {"X": X, "steps": np.int32(real.any(axis=1).sum())}
+            given: dict[str, Any] = {"X": X, "steps": np.int32(real.any(axis=1).sum())}
             if buckets is not None:
                 given["dwell"] = np.zeros_like(X)
                 given["dwell"][:, : len(block)] = buckets[positions]
@@ -304,7 +304,8 @@ def count_block(model: SessionModel, given: Mapping[str, Any]) -> tuple[Any, Any
     given: ``H`` (E, L), ``target`` (E,), its ``column`` (E,), -1 for one that is not listed; for a list ``items`` (W,)
     and ``listed`` (W,), false where the list is filled up; ``noise`` (E, W) that is added.
     """
-    H, has_list, columns = given["H"], "items" in given, None
+    H, has_list = given["H"], "items" in given
+    columns: Any = None
     Wy, By = model.scorer.lookup(given["items"]) if has_list else (model.scorer.Wy, model.scorer.By)
     scores = H @ ops.transpose(Wy) + ops.transpose(By)
     column = ops.expand_dims(ops.relu(given["column"]), 1)
@@ -346,9 +347,5 @@ def check_cut_off(cut_off: Any) -> None:
 
 
 def _is_count(value: Any) -> bool:
-    return (
-        isinstance(value, (int, np.integer, float, np.floating))
-        and not isinstance(value, bool)
-        and value >= 1
-        and value == np.floor(value) < np.inf
-    )
+    number = isinstance(value, (int, np.integer, float, np.floating)) and not isinstance(value, bool)
+    return bool(number and value >= 1 and value == np.floor(value) < np.inf)

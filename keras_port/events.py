@@ -303,5 +303,5 @@ def _digest(*arrays: np.ndarray) -> str:
     found = hashlib.sha256()
     for values in arrays:
         found.update(f"{values.dtype.str}{values.shape}".encode())
-        found.update(np.ascontiguousarray(values))
+        found.update(np.ascontiguousarray(values).data)
     return found.hexdigest()

@@ -148,5 +148,5 @@ def digest(tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         values = tensors[name]
         found.update(json.dumps([name, _NAMES[values.dtype], values.shape]).encode())
-        found.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+        found.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return found.hexdigest()

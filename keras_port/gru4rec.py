@@ -27,18 +27,23 @@ class GRU4Rec:
     """
 
     def __init__(
-        self, loss="bpr-max", final_act="linear", hidden_act="tanh", layers=(100,), n_epochs=10, batch_size=32,
-        dropout_p_hidden=0.0, dropout_p_embed=0.0, learning_rate=0.1, momentum=0.0, lmbd=0.0, embedding=0,
-        n_sample=2048, sample_alpha=0.75, smoothing=0.0, constrained_embedding=False, adapt="adagrad", adapt_params=(),
-        grad_cap=0.0, bpreg=1.0, sigma=0.0, init_as_normal=False, train_random_order=False, time_sort=True,
-        session_key="SessionId", item_key="ItemId", time_key="Time", *, logq=0.0, dwell_time=0, dwell_weight=0.0,
-        dtype="float32", seed=42, dropout_seed=12345, steps_per_call=32, jit_compile=True,
-    ):  # fmt: skip
+        self, loss: str = "bpr-max", final_act: str = "linear", hidden_act: str = "tanh",
+        layers: Sequence[int] = (100,), n_epochs: int = 10, batch_size: int = 32, dropout_p_hidden: float = 0.0,
+        dropout_p_embed: float = 0.0,
+        learning_rate: float = 0.1, momentum: float = 0.0, lmbd: float = 0.0, embedding: int | str = 0,
+        n_sample: int = 2048, sample_alpha: float = 0.75, smoothing: float = 0.0, constrained_embedding: bool = False,
+        adapt: str | None = "adagrad", adapt_params: Sequence[float] = (), grad_cap: float = 0.0, bpreg: float = 1.0,
+        sigma: float = 0.0, init_as_normal: bool = False, train_random_order: bool = False, time_sort: bool = True,
+        session_key: str = "SessionId", item_key: str = "ItemId", time_key: str = "Time", *, logq: float = 0.0,
+        dwell_time: int = 0, dwell_weight: float = 0.0, dtype: str = "float32", seed: int = 42,
+        dropout_seed: int = 12345, steps_per_call: int = 32, jit_compile: bool = True,
+    ) -> None:  # fmt: skip
         given = locals()
         self._settings = Settings(**{name: given[name] for name in OPTIONS})
         self._settings.warn_of_odd_pairs(stacklevel=2)
         self.trainer: Trainer | None = None
         self.itemidmap: pd.Series | None = None
+        self._ids = pd.Index([])  # of itemidmap
         self._known = prediction.KnownSessions()
 
     def __getattr__(self, name: str) -> Any:
@@ -62,14 +67,12 @@ class GRU4Rec:
         """Set options from values or texts ('100/50', '1'), all or none; errors: see :meth:`.Settings.changed`."""
         self._settings = self._settings.changed(params, OPTIONS if self.trainer is None else ("n_epochs",))
         if self.trainer is not None:
-            self.model.settings = self._settings
+            self.trainer.model.settings = self._settings
         return self
 
-    def fit(
-        self, data: Any, sample_store: int = 10_000_000, retrain: bool = False, *, resume: bool = False,
-        callbacks: Any = None, validation_data: Any = None, on_step: Any = None, on_epoch_end: Any = None,
-        verbose: Any = 0,
-    ) -> keras.callbacks.History:  # fmt: skip
+    def fit(self, data: Any, sample_store: int = 10_000_000, retrain: bool = False, *, resume: bool = False,
+            callbacks: Any = None, validation_data: Any = None, on_step: Any = None, on_epoch_end: Any = None,
+            verbose: Any = 0) -> keras.callbacks.History:  # fmt: skip
         """Train for ``n_epochs`` epochs; a NaN cost, or weights that are not finite, end it by ``error_during_train``.
 
         Args:
@@ -119,6 +122,7 @@ class GRU4Rec:
     def _name(self, trainer: Trainer, ids: np.ndarray | None = None) -> None:
         self.trainer, trainer.model.item_ids = trainer, trainer.model.item_ids if ids is None else ids
         self.itemidmap = item_ids.item_map(trainer.model.item_ids, self.item_key)
+        self._ids = self.itemidmap.index
         self.reset_sessions()
 
     @property
@@ -183,10 +187,8 @@ class GRU4Rec:
         """The next masks of the dropout stream: one (M, width) bool array a site, true = kept."""
         return self._trainer.state.masks.draw(M)
 
-    def train_step(
-        self, X: Any, Y: Any, R: Any, masks: Any = None, gradients: bool = False, *, dwell: Any = None,
-        weights: Any = None,
-    ) -> Step:  # fmt: skip
+    def train_step(self, X: Any, Y: Any, R: Any, masks: Any = None, gradients: bool = False, *, dwell: Any = None,
+                   weights: Any = None) -> Step:  # fmt: skip
         """One step; without gradients the very program that ``fit`` runs; see :meth:`.Trainer.step`."""
         return self._trainer.step(X, Y, R, masks, gradients, dwell, weights)
 
@@ -194,13 +196,11 @@ class GRU4Rec:
         """Scores after final_act, and the next hidden state; see :func:`keras_port.prediction.scores`."""
         return prediction.scores(self._trainer.model, X, hidden, items, dwell)
 
-    def predict_next_batch(
-        self, session_ids: Any, input_item_ids: Any, predict_for_item_ids: Any = None, batch: int = 100,
-        dwell: Any = None,
-    ) -> pd.DataFrame:  # fmt: skip
+    def predict_next_batch(self, session_ids: Any, input_item_ids: Any, predict_for_item_ids: Any = None,
+                           batch: int = 100, dwell: Any = None) -> pd.DataFrame:  # fmt: skip
         """Scores of the next item: rows = items, columns = lanes; see :func:`keras_port.prediction.next_batch`."""
         arguments = session_ids, input_item_ids, predict_for_item_ids, batch, dwell
-        return prediction.next_batch(self._trainer.model, self.itemidmap.index, self._known, *arguments)
+        return prediction.next_batch(self._trainer.model, self._ids, self._known, *arguments)
 
     def reset_sessions(self) -> None:
         """Let the next ``predict_next_batch`` start all lanes afresh."""
@@ -210,15 +210,15 @@ class GRU4Rec:
 
     def item_indices(self, ids: Any, name: str = "item_ids") -> np.ndarray:
         """Indices of item ids. Raises ValueError naming the first unknown one."""
-        return item_ids.indices_of(pd.Index(self._trainer.model.item_ids), ids, name)
+        return item_ids.indices_of(pd.Index(self._trainer.model.known_ids), ids, name)
 
     def recommend(self, session_items: Any, k: int = 20, times: Any = None) -> serving.Recommendations:
         """Top-k next items of one running session or of many; see :func:`keras_port.serving.recommend`."""
-        return serving.recommend(self._trainer.model, self.itemidmap.index, session_items, k, times)
+        return serving.recommend(self._trainer.model, self._ids, session_items, k, times)
 
     def export(self, path: str | os.PathLike, k: int = 20) -> None:
         """Write a TensorFlow SavedModel that serves top-k; see :func:`keras_port.serving.export`."""
-        serving.export(self._trainer.model, self.itemidmap.index, path, k)
+        serving.export(self._trainer.model, self._ids, path, k)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write weights, settings, item ids, optimizer state, random streams and epochs done to one file, whole."""
@@ -242,7 +242,7 @@ class GRU4Rec:
         return {"settings": self._settings, "held": held, "known": self._known.copy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(_settings=state["settings"], trainer=None, itemidmap=None, _known=None)
+        self.__dict__.update(_settings=state["settings"], trainer=None, itemidmap=None, _ids=pd.Index([]))
         if state["held"] is not None:
             self._name(Trainer.of(state["held"][0], self._settings))
             self.set_hidden(state["held"][1])

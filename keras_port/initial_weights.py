@@ -10,11 +10,12 @@ from keras_port.settings import Settings
 def shapes(settings: Settings, n_items: int) -> dict[str, tuple[int, ...]]:
     """The shape of each weight by name, in the order of the network."""
     found: dict[str, tuple[int, ...]] = {}
-    if settings.input_mode == "separate":
-        found["E"] = (n_items, settings.input_width)
+    embedding = settings.input_width
+    if embedding is not None and settings.input_mode == "separate":
+        found["E"] = (n_items, embedding)
     if settings.dwell_time:
         found["D"] = (settings.dwell_time + 1, 3 * settings.layers[0])
-    width = settings.input_width or n_items
+    width = embedding or n_items
     for k, units in enumerate(settings.layers):
         found[f"Wx{k}"] = (width, 3 * units)
         found[f"Wh{k}"] = (units, units)

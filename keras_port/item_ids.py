@@ -1,6 +1,6 @@
 """Item ids: whole numbers or texts, compared and kept without loss."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -34,20 +34,21 @@ def find(known: pd.Index, ids: np.ndarray) -> np.ndarray:
     """(N,) indices of ``ids`` in ``known``, -1 where they are not. Numbers of different types are compared exactly."""
     wanted, given = known.dtype.kind, ids.dtype.kind
     if wanted == given or not {wanted, given} <= set("iuf"):
-        return known.get_indexer(ids)
+        return known.get_indexer(pd.Index(ids))
     # pandas compares int64, uint64 and float64 as floats, to which whole numbers above 2^53 are equal that are not
     least = {"i": -(2.0**63), "u": 0.0, "f": -np.inf}[wanted]
     most = {"i": np.uint64(2**63) if given == "u" else 2.0**63, "u": 2.0**64, "f": np.inf}[wanted]
     fits = (ids == np.trunc(ids)) & (ids >= least) & (ids < most)
     with np.errstate(invalid="ignore"):
-        cast = np.where(fits, ids, 0).astype(known.dtype)
+        cast = np.where(fits, ids, 0).astype(known.to_numpy().dtype)
         exact = fits & (cast.astype(ids.dtype) == ids)
-    return np.where(exact, known.get_indexer(cast), -1)
+    return np.where(exact, known.get_indexer(pd.Index(cast)), -1)
 
 
 def indices_of(known: pd.Index, ids: Any, name: str) -> np.ndarray:
     """Indices of ids given by a user in ``known``. Raises ValueError naming the first unknown one."""
-    if not isinstance(ids, Iterable) or isinstance(ids, (str, bytes)) or not len(ids):
+    several = isinstance(ids, Iterable) and isinstance(ids, Sized) and not isinstance(ids, (str, bytes))
+    if not several or not len(ids):
         raise ValueError(f"{name}={ids!r}: a list of one or more item ids is accepted")
     ids = given_by_user(ids)
     try:

@@ -1,10 +1,10 @@
 """The six losses of GRU4Rec as Keras losses.
 
 BPR and TOP1 are of arXiv 1511.06939, section "Ranking loss"; cross-entropy over sampled outputs, TOP1-max and BPR-max
-of arXiv 1706.03847, sections "Categorical cross-entropy" and "Ranking-max loss functions". What the published program
-computes differs from the papers in details: the target's own column counts in BPR and TOP1, whose regularisation of it
-is taken out again; the target takes no part in the weights of the two max losses, though its 0 does when their maximum
-is taken; 1e-24 stands in the logarithms.
+of arXiv 1706.03847, sections "Categorical cross-entropy" and "Ranking-max loss functions". Label smoothing stands in
+neither. What the published program computes differs from the papers in details: the target's own column counts in BPR
+and TOP1, whose regularisation of it is taken out again; the target takes no part in the weights of the two max losses,
+though its 0 does when their maximum is taken; 1e-24 stands in the logarithms.
 
 Every loss is called with
 

@@ -46,13 +46,14 @@ class SessionModel(keras.Model):
         self.n_items, self.settings = n_items, settings
         policy = {"dtype": settings.dtype}
         self.input_table = self.dwell_table = None
-        if settings.input_mode == "separate":
-            self.input_table = ItemTable(n_items, settings.input_width, "E", name="input_table", **policy)
+        width = settings.input_width
+        if width is not None and settings.input_mode == "separate":
+            self.input_table = ItemTable(n_items, width, "E", name="input_table", **policy)
         elif settings.input_mode == "none":
             self.input_table = ItemTable(n_items, 3 * settings.layers[0], "Wx0", name="input_table", **policy)
         if settings.dwell_time:
             self.dwell_table = DwellTable(settings.dwell_time, 3 * settings.layers[0], name="dwell_table", **policy)
-        widths = [settings.input_width, *settings.layers[:-1]]
+        widths = [width, *settings.layers[:-1]]
         self.gru_layers = [
             SessionGRU(units, width, settings.hidden_act, index=k, name=f"gru{k}", **policy)
             for k, (units, width) in enumerate(zip(settings.layers, widths))
@@ -63,6 +64,13 @@ class SessionModel(keras.Model):
         self.optimizer = None  # standard callbacks ask for a Keras optimizer; the updates are none of its kind
         self.item_ids: np.ndarray | None = None  # (n,) ids in index order, once they are known; saved with the model
         self.training: Training | None = None  # once it is trained; saved with the model
+
+    @property
+    def known_ids(self) -> np.ndarray:
+        """:attr:`item_ids`. Raises RuntimeError before they are known."""
+        if self.item_ids is None:
+            raise RuntimeError("the model has no item ids yet")
+        return self.item_ids
 
     @property
     def named_weights(self) -> dict[str, keras.Variable]:
@@ -80,6 +88,11 @@ class SessionModel(keras.Model):
             "separate": {"E": "X", "Wy": "Y", "By": "Y"},
             "constrained": {"Wy": "XY", "By": "Y"},
         }[self.settings.input_mode]
+
+    @property
+    def momentum_reads(self) -> list[str]:
+        """Where momentum needs the last occurrence of each row: some of 'X', 'Y', 'XY'."""
+        return sorted(set(self.read_at.values())) if self.settings.momentum > 0 else []
 
     def call(self, X: Any, hidden: Sequence[Any], items: Any = None, dwell: Any = None) -> tuple[Any, list[Any]]:
         """Scores (M, n), or (M, len(items)) for item indices, and the next hidden state. No dropout."""

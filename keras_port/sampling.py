@@ -1,10 +1,15 @@
 """Negative samples: items drawn by popularity, besides the other lanes' targets (arXiv 1706.03847)."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 RngState = tuple[str, np.ndarray, int, int, float]  # of RandomState.get_state()
+
+
+def state_of(rng: np.random.RandomState) -> RngState:
+    """The state of a stream, as ``set_state`` takes it."""
+    return cast(RngState, rng.get_state())
 
 
 class NegativeSampler:
@@ -71,12 +76,12 @@ class NegativeSampler:
         return np.searchsorted(self._cdf, self.rng.rand(size))
 
     def _refill(self) -> None:
-        self._before = self.rng.get_state()
+        self._before = state_of(self.rng)
         self._store = self._draw(self.store_rows).astype(np.int32).reshape(self.store_rows, self.n_sample)
         self._used = 0
 
     def _restore(self) -> None:
-        now, used = self.rng.get_state(), self._used
+        now, used = state_of(self.rng), self._used
         self.rng.set_state(self._before)
         self._refill()
         self._used = used

@@ -141,7 +141,7 @@ def _serving_module(model: SessionModel, known: pd.Index, k: int) -> Any:
     if settings.dwell_time:
         signature["dwell"] = tf.TensorSpec([None], tf.float64)
 
-    def serve(**given):
+    def serve(**given: Any) -> dict[str, Any]:
         index = module.indices.lookup(given["item_id"])
         old = [given[f"hidden_{j}"] for j in range(len(settings.layers))]
         buckets = None
@@ -172,13 +172,15 @@ def _buckets(model: SessionModel, found: Sequence[np.ndarray], times: Any) -> li
     """The dwell buckets of each session's known items; time counts from the known item before."""
     if times is not None and len(times) != len(found):
         raise ValueError(f"times has {len(times)} sessions: as many as session_items, {len(found)}, are accepted")
-    buckets = []
+    buckets: list[np.ndarray] = []
     for session, indices in enumerate(found):
         given = None
         if times is not None:
             clicked = dwell.check_session(times[session], len(indices), session)[indices >= 0]
             given = dwell.since_previous(clicked, np.array([0, len(clicked)]))
-        buckets.append(dwell.given_buckets(given, (indices >= 0).sum(), model.settings.dwell_time))
+        found_buckets = dwell.given_buckets(given, (indices >= 0).sum(), model.settings.dwell_time)
+        if found_buckets is not None:  # with times and without dwell_time it has raised
+            buckets.append(found_buckets)
     return buckets
 
 

@@ -19,6 +19,9 @@ LAYERSIZE = "layersize"  # as ``embedding``: as wide as the first layer
 class NotAccepted(ValueError):
     """``NAME=VALUE: ACCEPTED is accepted``."""
 
+    name: str
+    accepted: str
+
     @classmethod
     def of(cls, name: str, value: Any, accepted: str) -> "NotAccepted":
         """The error of option ``name``, which accepts ``accepted`` and was given ``value``."""
@@ -46,7 +49,7 @@ def _check(holds: bool) -> None:
 
 
 def _whole(accepted: str, least: int, most: float = math.inf) -> _Kind:
-    def value(given):
+    def value(given: Any) -> int:
         _check(_is_number(given) and math.isfinite(given) and given == int(given) and least <= given <= most)
         return int(given)
 
@@ -54,7 +57,7 @@ def _whole(accepted: str, least: int, most: float = math.inf) -> _Kind:
 
 
 def _number(accepted: str, fits: Callable[[float], bool]) -> _Kind:
-    def value(given):
+    def value(given: Any) -> float:
         _check(_is_number(given) and math.isfinite(given) and fits(given))
         return float(given)
 
@@ -69,11 +72,11 @@ def _number_of(text: str) -> float:
 
 
 def _list(accepted: str, element: _Kind, least: int) -> _Kind:
-    def value(given):
+    def value(given: Any) -> tuple[Any, ...]:
         _check(isinstance(given, (list, tuple, np.ndarray)) and np.ndim(given) == 1 and len(given) >= least)
         return tuple(element.value(part) for part in given)
 
-    def text(given):
+    def text(given: str) -> tuple[Any, ...]:
         parts = tuple(element.text(part) for part in given.split("/")) if given else ()
         _check(len(parts) >= least)
         return parts
@@ -82,11 +85,11 @@ def _list(accepted: str, element: _Kind, least: int) -> _Kind:
 
 
 def _flag() -> _Kind:
-    def value(given):
+    def value(given: Any) -> bool:
         _check(isinstance(given, (bool, np.bool_, int, np.integer)) and given in (0, 1))
         return bool(given)
 
-    def text(given):
+    def text(given: str) -> bool:
         _check(given in ("True", "1", "False", "0"))
         return given in ("True", "1")
 
@@ -94,7 +97,7 @@ def _flag() -> _Kind:
 
 
 def _name(accepted: str, fits: Callable[[str], bool]) -> _Kind:
-    def value(given):
+    def value(given: Any) -> str:
         _check(isinstance(given, str) and fits(given))
         return str(given)
 
@@ -104,28 +107,28 @@ def _name(accepted: str, fits: Callable[[str], bool]) -> _Kind:
 def _embedding() -> _Kind:
     whole = _whole("", 0)
 
-    def value(given):
+    def value(given: Any) -> int | str:
         return LAYERSIZE if isinstance(given, str) and given == LAYERSIZE else whole.value(given)
 
-    def text(given):
+    def text(given: str) -> int | str:
         return LAYERSIZE if given == LAYERSIZE else whole.text(given)
 
     return _Kind(f"a whole number of at least 0, or {LAYERSIZE!r},", value, text)
 
 
 def _adapt() -> _Kind:
-    def value(given):
+    def value(given: Any) -> str | None:
         _check(given is None or (isinstance(given, str) and (given or None) in DECAY_RATES))
         return given or None
 
-    def text(given):
+    def text(given: str) -> str | None:
         return value(None if given == "None" else given)
 
     return _Kind("None, adagrad, rmsprop, adadelta or adam", value, text)
 
 
 def _dtype() -> _Kind:
-    def value(given):
+    def value(given: Any) -> str:
         try:
             name = given if isinstance(given, str) else np.dtype(given).name
         except TypeError:
@@ -272,7 +275,7 @@ class Settings:
     steps_per_call: int = 32
     jit_compile: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in OPTIONS}
         for name, kind in _KINDS.items():
             try:
@@ -374,8 +377,9 @@ class Settings:
     @property
     def input_width(self) -> int | None:
         """Width of the first layer's input vector; None without an embedding."""
-        separate = self.layers[0] if self.embedding == LAYERSIZE else self.embedding
-        return {"constrained": self.layers[-1], "separate": separate, "none": None}[self.input_mode]
+        if self.constrained_embedding:
+            return self.layers[-1]
+        return self.layers[0] if self.embedding == LAYERSIZE else int(self.embedding) or None
 
     @property
     def reads_times(self) -> bool:

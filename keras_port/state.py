@@ -10,7 +10,7 @@ from keras_port import backend, checkpoint, optimizers
 from keras_port.dropout import DropoutMasks
 from keras_port.events import Events, Fingerprint
 from keras_port.model import SessionModel
-from keras_port.sampling import NegativeSampler
+from keras_port.sampling import NegativeSampler, state_of
 
 
 class TrainingState:
@@ -92,16 +92,18 @@ class TrainingState:
         settings = self.model.settings
         self.set_hidden([np.zeros((settings.batch_size, units)) for units in settings.layers])
 
-    def start_sampler(self, support: np.ndarray, store: int) -> None:
+    def start_sampler(self, support: np.ndarray, store: int) -> NegativeSampler:
         """Draw the first store of negative samples."""
-        self._set_sampler(support, store)
+        return self._set_sampler(support, store)
 
-    def _set_sampler(self, support: np.ndarray, store: int, state: Any = None) -> None:
+    def _set_sampler(self, support: np.ndarray, store: int, state: Any = None) -> NegativeSampler:
         settings = self.model.settings
-        self.sampler = NegativeSampler(support, settings.n_sample, settings.sample_alpha, store, self.rng, state)
+        n_sample, alpha = settings.n_sample, settings.sample_alpha
+        sampler = self.sampler = NegativeSampler(support, n_sample, alpha, store, self.rng, state)
         if self._log_support is not None:
             # an item without events is drawn where sample_alpha is 0 only, and there its P is 1 whatever the support
             self._log_support.assign(np.log(np.maximum(support, 1), dtype=np.float64).astype(settings.dtype))
+        return sampler
 
     def continue_streams(self, other: "TrainingState") -> None:
         """Take over another training's random streams, where they are."""
@@ -118,7 +120,7 @@ class TrainingState:
         arrays = {f"slot/{name}": keras.ops.convert_to_numpy(v) for name, v in self._slots.items()}
         arrays["epochs_done"] = np.array(self.epochs_done, np.int64)
         arrays["diverged"] = np.array(self.diverged, np.int64)
-        arrays.update(checkpoint.rng_arrays("rng", self.rng.get_state()))
+        arrays.update(checkpoint.rng_arrays("rng", state_of(self.rng)))
         arrays.update({f"masks/{j}": stream for j, stream in enumerate(self.masks.get_state())})
         fingerprint = self.fingerprint()
         if fingerprint is not None:
@@ -126,8 +128,9 @@ class TrainingState:
         if self.sampler is not None:
             arrays["support"] = np.asarray(self.sampler.support, np.int64)
             arrays["sample_store"] = np.array(self.sampler.store, np.int64)
-            if self.sampler.get_state() is not None:
-                before, used = self.sampler.get_state()
+            state = self.sampler.get_state()
+            if state is not None:
+                before, used = state
                 arrays.update({**checkpoint.rng_arrays("store", before), "store/used": np.array(used, np.int64)})
         return arrays
 
@@ -152,7 +155,7 @@ class TrainingState:
 
     def _restore_sampler(self, support: np.ndarray, store: int, state: Any) -> None:
         """A new sampler, or where data are taken up already the one that they are read with, as it was."""
-        if self.events is None:
+        if self.events is None or self.sampler is None:
             self._set_sampler(support, store, state)
         elif not np.array_equal(support, self.sampler.support) or store != self.sampler.store:
             raise ValueError("the state of a training on other data, or with another sample_store, is not accepted")

@@ -78,7 +78,7 @@ def with_log_q(settings: Settings, state: State, batch: Batch) -> Batch:
 
 def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, Any]:
     """``chunk['steps']`` training steps, fewer when a cost is NaN. Results: each step's cost (K,)."""
-    batches = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name != "steps"}
+    batches: Batch = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name != "steps"}
     batches = with_log_q(model.settings, state, batches)
     steps = ops.cast(chunk["steps"], "int32")
     places = ops.arange(batches["X"].shape[0], dtype="int32")

@@ -15,6 +15,7 @@ from keras_port.checkpoint import Checkpoint
 from keras_port.events import Events
 from keras_port.model import SessionModel
 from keras_port.prediction import check_items, first_not_finite
+from keras_port.sampling import NegativeSampler
 from keras_port.settings import Settings
 from keras_port.state import TrainingState
 
@@ -51,7 +52,7 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """All that :meth:`of` goes on from."""
-        return Checkpoint(self.model.settings, self.model.item_ids, self.state.get_weights(), self.state.to_arrays())
+        return Checkpoint(self.model.settings, self.model.known_ids, self.state.get_weights(), self.state.to_arrays())
 
     def retrained(self, events: Events, sample_store: int) -> "Trainer":
         """A trainer that goes on from the present weights with new data, whose unseen items are appended.
@@ -74,8 +75,7 @@ class Trainer:
 
     def start(self, events: Events, sample_store: int) -> None:
         """Take up the data: draw the first negative samples, lay out the sessions."""
-        self.state.start_sampler(events.support, sample_store)
-        self._take_up(events)
+        self._take_up(events, self.state.start_sampler(events.support, sample_store))
 
     def resume(self, events: Events, sample_store: int) -> "Trainer":
         """Take up the data of a training that was begun earlier; returns itself.
@@ -96,21 +96,24 @@ class Trainer:
             raise ValueError(f"resume=True: the {what} of the data is not that of the training")
         if sample_store != sampler.store:
             raise ValueError(f"resume=True: sample_store={sample_store}, but the training began with {sampler.store}")
-        self._take_up(events)
+        self._take_up(events, sampler)
         return self
 
-    def _take_up(self, events: Events) -> None:
+    def _take_up(self, events: Events, sampler: NegativeSampler) -> None:
         state, settings = self.state, self.model.settings
         state.events = events
-        read_at = sorted(set(self.model.read_at.values())) if settings.momentum > 0 else ()
-        self.batches = SessionParallel(events, settings, state.rng, state.sampler, state.masks, read_at)
+        self.batches = SessionParallel(events, settings, state.rng, sampler, state.masks, self.model.momentum_reads)
 
     def next_epoch(self) -> Iterator[Batch | DwellBatch]:
         """The batches of the next epoch's steps. Raises RuntimeError where no data were taken up."""
+        self._data.start_epoch()
+        return self._data.batches()
+
+    @property
+    def _data(self) -> SessionParallel:
         if self.batches is None:
             raise RuntimeError(NO_DATA)
-        self.batches.start_epoch()
-        return self.batches.batches()
+        return self.batches
 
     def step(
         self,
@@ -160,7 +163,7 @@ class Trainer:
         found.update({name: found[name][np.concatenate(real[place])] for name, place in self.model.read_at.items()})
         return Step(float(backend.to_numpy(cost)), found)
 
-    def _run_steps(self, chunk: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _run_steps(self, chunk: Mapping[str, Any]) -> np.ndarray:
         """The costs of a chunk's steps, from the program of ``fit`` and ``train_step``."""
         return backend.to_numpy(programs.run(step.run_steps, self.model, self.state.variables(), chunk))
 
@@ -183,8 +186,7 @@ class Trainer:
             **{f"mask{j}": _padded(mask, B, True)[None] for j, mask in enumerate(masks)},
             **{name: _padded(values, B, 0)[None] for name, values in more.items()},
         }
-        read_at = sorted(set(self.model.read_at.values())) if settings.momentum > 0 else ()
-        add_last_occurrences(chunk, read_at, np.zeros(self.model.n_items, np.int32))
+        add_last_occurrences(chunk, self.model.momentum_reads, np.zeros(self.model.n_items, np.int32))
         return chunk
 
     def _dwell_inputs(self, M: int, passed: Any, weights: Any) -> dict[str, np.ndarray]:
@@ -222,7 +224,7 @@ class Trainer:
             verbose: as in ``keras.Model.fit``.
         """
         model, state = self.model, self.state
-        report = ProgressReport(self.batches, on_step, on_epoch_end)
+        report = ProgressReport(self._data, on_step, on_epoch_end)
         callbacks = as_list(callbacks, model, verbose, model.settings.n_epochs, [report])
         model.stop_training = state.diverged = False
         model._initial_epoch = None  # where BackupAndRestore says that it goes on; the name is Keras'
@@ -247,18 +249,18 @@ class Trainer:
         self, number: int, callbacks: keras.callbacks.CallbackList, most_steps: int | None = None
     ) -> dict[str, float]:
         """Train epoch ``number``, from 0, or its first steps; returns {'loss': mean cost weighted by the lanes}."""
-        batches, state = self.batches, self.state
+        batches, state = self._data, self.state
         batches.start_epoch()
         batches.keep_steps(most_steps)
         state.clear_hidden()
         total, lanes_seen, done = 0.0, 0, 0
         # the next chunk is drawn while this one is computed; streams are saved between epochs only, when none is ahead
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(batches.chunk, 0) if batches.chunks else None
+            ahead = [pool.submit(batches.chunk, 0)] if batches.chunks else []
             for index in range(batches.chunks):
-                chunk = ahead.result()
+                chunk = ahead.pop().result()
                 if index + 1 < batches.chunks:
-                    ahead = pool.submit(batches.chunk, index + 1)
+                    ahead.append(pool.submit(batches.chunk, index + 1))
                 steps = int(chunk["steps"])
                 callbacks.on_train_batch_begin(done)
                 costs = self._run_steps(chunk)[:steps].astype(np.float64)

@@ -55,7 +55,7 @@ def softmax_logit(o: Variable, columns: Any) -> Variable:
 
 SOFTMAXES = {"softmax": softmax, "softmax_logit": softmax_logit}
 _PLAIN = {"linear": linear, "relu": relu, "tanh": tensor.tanh}
-_OF_CONSTANTS = {"leaky": leaky, "elu": elu, "selu": selu}
+_OF_CONSTANTS: dict[str, Callable[..., Variable]] = {"leaky": leaky, "elu": elu, "selu": selu}
 
 
 def _constants(name: str) -> tuple[str, list[float]] | None:

@@ -19,7 +19,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -319,7 +319,8 @@ def _independent_groups(u: np.ndarray, i: np.ndarray, j: np.ndarray) -> list[np.
 
     A triple goes into the first group after those of all earlier triples that share its session or one of its items.
     """
-    next_of_session, next_of_item = defaultdict(int), defaultdict(int)
+    next_of_session: dict[int, int] = defaultdict(int)
+    next_of_item: dict[int, int] = defaultdict(int)
     groups = []
     for session, positive, negative in zip(u.tolist(), i.tolist(), j.tolist(), strict=True):
         group = max(next_of_session[session], next_of_item[positive], next_of_item[negative])
@@ -334,12 +335,12 @@ class _Catalog:
 
     def __init__(self, ids: pd.Index) -> None:
         self.ids = ids
-        self._wanted = self._positions = None
+        self._wanted, self._positions = ids[:0], np.empty(0, np.intp)
 
     def position(self, item: Any) -> int | None:
         """Position of one item, None if it is unknown."""
         try:
-            return self.ids.get_loc(item)
+            return cast(int, self.ids.get_loc(item))  # the ids are different
         except KeyError:
             return None
 
@@ -347,7 +348,7 @@ class _Catalog:
         """Of ``scores``, one for each item of the catalog, those of the items ``wanted``; 0 where that is unknown."""
         wanted = pd.Index(wanted)
         # Evaluation asks for the same items at every event, and a look-up costs far more than a comparison.
-        if self._wanted is None or not wanted.equals(self._wanted):
+        if not wanted.equals(self._wanted):
             self._wanted, self._positions = wanted, self.ids.get_indexer(wanted)
         return pd.Series(np.where(self._positions < 0, 0.0, scores[self._positions]), index=wanted)
 
@@ -356,7 +357,8 @@ class _RunningSession:
     """The items so far of the session whose events are being predicted."""
 
     def __init__(self) -> None:
-        self._id, self._items = None, []
+        self._id: Any = None
+        self._items: list[Any] = []
 
     def add(self, session_id: Any, item: Any) -> list[Any]:
         """The items of ``session_id`` up to and with ``item``."""
@@ -385,7 +387,7 @@ def _check_frame(data: Any) -> None:
 
 
 def _check_integer(parameter: str, value: Any, least: int, most: float = np.inf) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= most:
         raise ValueError(f"{parameter}={value!r}: an integer from {least} to {most} is needed")
 
 

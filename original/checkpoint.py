@@ -391,8 +391,9 @@ def _item_ids(tensors: dict[str, np.ndarray], item_type: str | None, name: str |
 
 def _texts(tensors: dict[str, np.ndarray]) -> Iterator[str]:
     ends, text = tensors["items/ends"], tensors.get("items/text")
-    fits = text is not None and text.dtype == np.uint8 and text.ndim == 1 and ends.dtype == np.int64
-    if not fits or (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != len(text):
+    if text is None or text.dtype != np.uint8 or text.ndim != 1 or ends.dtype != np.int64:
+        raise _Damaged("the texts of its items do not fit")
+    if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != len(text):
         raise _Damaged("the texts of its items do not fit")
     data, begin = text.tobytes(), 0
     for end in ends.tolist():

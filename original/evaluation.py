@@ -60,8 +60,8 @@ def _results(ranks: np.ndarray, cut_off: Any) -> Metrics | dict[int, Metrics]:
         return float(hit.mean()), float(np.where(hit, 1.0 / ranks, 0).mean())
 
     Ns = _cut_offs(cut_off)
-    many = isinstance(cut_off, (list, tuple, set, frozenset, np.ndarray)) and np.ndim(cut_off) > 0
-    return {N: metrics(N) for N in Ns} if many or isinstance(cut_off, (set, frozenset)) else metrics(Ns[0])
+    many = isinstance(cut_off, (list, tuple, set, frozenset)) or np.ndim(cut_off) > 0
+    return {N: metrics(N) for N in Ns} if many else metrics(Ns[0])
 
 
 # Test events.
@@ -369,8 +369,9 @@ def evaluate_sessions(
     ids, sessions = events.item_ids.to_numpy(), events.session_ids.to_numpy()
     for i in np.flatnonzero(events.session[1:] == events.session[:-1]):
         target = ids[i + 1]
-        column = scored.get_indexer([target])[0]
-        asked = scored if column >= 0 else scored.append(pd.Index([target]))
+        given = pd.Index([target])
+        column = scored.get_indexer(given)[0]
+        asked = scored if column >= 0 else scored.append(given)
         scores = np.nan_to_num(np.asarray(pr.predict_next(sessions[i], ids[i], asked), float))
         scores = scores + 1e-8 * noise.rand(len(asked))
         found.append((scores[: len(scored)] > scores[column]).sum() + 1)

@@ -218,7 +218,7 @@ def in_type_of(known: pd.Index, ids: pd.Index, what: str) -> pd.Index:
         return ids
     values = ids.to_numpy()
     with np.errstate(invalid="ignore", over="ignore"):
-        cast = values.astype(known.dtype)
+        cast = values.astype(known.to_numpy().dtype)
     lost = [value for value, other in zip(values.tolist(), cast.tolist()) if value != other]
     if lost:
         raise ValueError(f"{what} holds {lost[0]!r}, which {known.dtype}, the type of the model's items, does not hold")

@@ -66,7 +66,7 @@ def draw(settings: Settings, n_items: int, stream: np.random.RandomState) -> Wei
         if name.startswith("B"):
             weights[name] = np.zeros(blocks[0], settings.dtype)
         else:
-            drawn = [_block(settings, *block, stream=stream).astype(settings.dtype) for block in blocks]
+            drawn = [_block(settings, rows, columns, stream).astype(settings.dtype) for rows, columns in blocks]
             weights[name] = np.hstack(drawn)
     return weights
 

@@ -1,8 +1,9 @@
 """The six ranking losses.
 
-top1 and bpr: arXiv 1511.06939, section "Ranking loss". cross-entropy, label smoothing, top1-max and bpr-max: arXiv
-1706.03847, sections "Output sampling" and "Ranking-max loss functions". Where the program of 2018 computes something
-else than the papers write, the function says so, and the code follows the program.
+top1 and bpr: arXiv 1511.06939, section "Ranking loss". cross-entropy over sampled outputs, top1-max and bpr-max: arXiv
+1706.03847, sections "Categorical cross-entropy" and "Ranking-max loss functions". Label smoothing stands in neither.
+Where the program of 2018 computes something else than the papers write, the function says so, and the code follows the
+program.
 
 Every function takes ``yhat`` (M, N), the activated scores of the step's scored items, and ``columns``
 (:class:`Columns`), and returns each lane's loss, (M,). Column i is the target of lane i, its score is t; every other
@@ -21,12 +22,12 @@ class Columns:
 
     Args:
         target: (M, N), 1 in column i of row i, 0 elsewhere.
-        count: the number of real columns, M + n_sample.
+        count: the number of real columns, M + n_sample; None where scores are only activated.
         real: (N,), 1 for a real column, 0 for padding; None where every column is real.
         tiny: the 1e-24 that keeps logarithms finite.
     """
 
-    def __init__(self, target: Variable, count: Variable | None, real: Variable | None, tiny: Variable | None) -> None:
+    def __init__(self, target: Variable, count: Variable, real: Variable | None, tiny: Variable) -> None:
         self.target, self.count, self.real, self.tiny = target, count, real, tiny
         self.negative = self.only(1 - target)
 

@@ -57,7 +57,7 @@ class Network:
 
     def float32(self, label: str, value: float) -> Variable:
         """One that the published program holds as float32: rounded to it first (golden: recordings in float64)."""
-        return self.scalar(label, np.float32(value))
+        return self.scalar(label, float(np.float32(value)))
 
     def get(self, variables: Mapping[str, Variable]) -> Weights:
         """Copies of variables' values, by name."""
@@ -106,7 +106,7 @@ def step_inputs(network: Network) -> Inputs:
     """The inputs of a training step: of ``batch_size`` lanes where shapes are fixed, else of any number."""
     s = network.settings
     M = s.batch_size if network.backend.fixed_shapes else None
-    N = M + s.n_sample if M else None
+    N = None if M is None else M + s.n_sample
 
     def vector(name: str, dtype: str, size: int | None) -> Variable:
         return tensor.TensorType(dtype, shape=(size,))(name)
@@ -115,7 +115,7 @@ def step_inputs(network: Network) -> Inputs:
         site.name: tensor.TensorType(s.dtype, shape=(M, site.width))(f"mask_{site.name}") for site in dropout_sites(s)
     }
     real = last = None
-    if M:
+    if M is not None and N is not None:
         real = vector("real", s.dtype, M)
         last = {of: vector(f"last_{of}", "int32", size) for of, size in (("X", M), ("Y", N), ("XY", M + N))}
     return Inputs(vector("X", "int32", M), vector("Y", "int32", N), vector("R", s.dtype, M), masks, real, last)
@@ -280,6 +280,7 @@ def cost(network: Network, inputs: Inputs, o: Variable, support: np.ndarray | No
     """
     s = network.settings
     if s.logq > 0:
+        assert support is not None  # the trainer has seen to it
         o = o - network.scalar("logq", s.logq) * log_p(network, inputs, support)
     columns = columns_of(network, inputs)
     loss = losses(network, final_activation(network, o, columns), columns)

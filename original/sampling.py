@@ -1,8 +1,13 @@
-"""Negative samples by popularity, drawn ahead into a store (arXiv 1706.03847, section "Output sampling")."""
+"""Negative samples by popularity, drawn ahead into a store (arXiv 1706.03847)."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+
+
+def state_of(stream: np.random.RandomState) -> tuple[Any, ...]:
+    """The state of a stream, as ``set_state`` takes it."""
+    return cast(tuple[Any, ...], stream.get_state())
 
 
 class StorePosition(NamedTuple):
@@ -45,9 +50,9 @@ class NegativeSampler:
         self.rows = sample_store // n_sample if sample_store else 0
         self.cdf = None if alpha == 0 else cumulated(support, alpha)
         self.store: np.ndarray | None = None
-        self.pointer, self.state_before_store = 0, None
+        self.pointer, self.state_before_store = 0, state_of(stream)
         if position is not None:
-            now = stream.get_state()
+            now = state_of(stream)
             stream.set_state(position.state)
             self._refill()
             self.pointer = position.pointer
@@ -68,12 +73,12 @@ class NegativeSampler:
         return drawn.astype(np.int32)
 
     def _refill(self) -> None:
-        self.state_before_store = self.stream.get_state()
-        self.store, self.pointer = self._sample(self.rows).reshape(self.rows, self.n_sample), 0
+        self.state_before_store, self.pointer = state_of(self.stream), 0
+        self.store = self._sample(self.rows).reshape(self.rows, self.n_sample)
 
     def __call__(self) -> np.ndarray:
         """The next step's samples, (n_sample,) int32."""
-        if self.rows <= 1:
+        if self.store is None or self.rows <= 1:
             return self._sample(1)
         if self.pointer == self.rows:
             self._refill()

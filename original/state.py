@@ -17,6 +17,7 @@ from original.events import Columns, Events, id_map, read
 from original.initial_weights import Weights, draw, extended
 from original.network import Network
 from original.prediction import KnownSessions, Scorer
+from original.sampling import state_of
 from original.settings import Settings, is_whole, refusal
 from original.training import Progress, Trainer
 
@@ -64,9 +65,10 @@ class State:
     @property
     def items(self) -> pd.Series:
         """The item map. Raises RuntimeError before there are weights, or data."""
-        if self.built and self.itemidmap is None:
+        known = self.itemidmap if self.built else None
+        if known is None:
             raise RuntimeError(NO_DATA)
-        return self.itemidmap
+        return known
 
     @property
     def begun(self) -> Begun | None:
@@ -117,7 +119,7 @@ class State:
                 optimizer_state=network.get(network.optimizer_state),
                 hidden=[trainer.filled(H) for H in trainer.get_hidden()],
                 lanes=trainer.lanes,
-                stream=stream.get_state(),
+                stream=state_of(stream),
                 dropout=trainer.masks.get_state(),
                 epochs_done=self.epochs_done,
                 error_during_train=self.error_during_train,

@@ -66,7 +66,7 @@ def from_files(train: Path, test: Path) -> Dataset:
 
     Raises ValueError for a file without these columns or without rows, OSError for one that cannot be read.
     """
-    frames = [_read(path) for path in (train, test)]
+    frames = _read(train), _read(test)
     return Dataset(*frames, f"{train}, {test}", fingerprint(*frames))
 
 

@@ -69,7 +69,7 @@ class Evaluation(NamedTuple):
 
 def read_events(
     test: pd.DataFrame,
-    item_ids: Sequence[Any] | pd.Index,
+    item_ids: Sequence[Any] | pd.Index | np.ndarray,
     columns: Sequence[str] = ("SessionId", "ItemId", "Time"),
 ) -> Events:
     """Events of the items ``item_ids`` (n ids in the order of their indices), by (session, time, item).

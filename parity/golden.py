@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gru4rec.engines import EngineSpec, device_of
 from parity.bounds import forced
@@ -23,7 +24,7 @@ from parity.plain import Plain
 from parity.protocol import Batch, Engine
 from parity.recordings.manifest import owed
 from parity.recordings.recording import Evaluation, Kept, Recording, Step
-from parity.walk import Record, lanes_in_step, state_of
+from parity.walk import Record, lanes_in_step, state_of, step_with_gradients
 
 STEPWISE = ("batches", "negatives", "initial-weights", "forward", "loss", "gradients", "update", "trajectory")
 MADE = (*STEPWISE, "fit", "dropout", "metrics")
@@ -57,13 +58,12 @@ def reach(recording: Recording) -> list[Reach]:
         if number >= recording.n_steps:
             break
         before, masks = state_of(exact), list(recording.steps[number].masks)
-        cost, gradients = exact.train_step(batch.X, batch.Y, batch.R, masks=masks, gradients=True)
-        record = Record(number, epoch, batch, masks, before, None, cost, gradients, state_of(exact))
+        cost, found_gradients = step_with_gradients(exact, batch, masks)
+        record = Record(number, epoch, batch, masks, before, None, cost, found_gradients, state_of(exact))
         weights, of_cost = spread.after(record)
         judged = judged and not horizon_passed(weights, record.after.weights, s.dtype)
-        gradients, kept = {}, recording.steps[number].kept
-        if kept:
-            gradients = spread.scales(record, lambda r: r.gradients)
+        kept = recording.steps[number].kept
+        gradients = spread.scales(record, lambda r: r.gradients) if kept else {}
         found.append(
             Reach(
                 of_cost,
@@ -141,8 +141,10 @@ def _start(checks: Checks, recording: Recording, engine: Engine) -> None:
 
 def _steps(checks: Checks, recording: Recording, engine: Engine, scales: list[Reach]) -> None:
     """Every step from the engine's own state, by the program that returns gradients."""
-    costs, lanes, epochs, done = [], [], [], 0
-    with_gradients = True
+    costs: list[float] = []
+    lanes: list[int] = []
+    epochs: list[int] = []
+    done, with_gradients = 0, True
     for number, (epoch, batch) in enumerate(
         lanes_in_step(engine, dict(recording.spec.params), recording.spec.n_epochs)
     ):
@@ -246,7 +248,7 @@ def _predictions(checks: Checks, recording: Recording, engine: Engine, scales: l
             hidden = [np.zeros((len(each.session_ids), units)) for units in recording.spec.layers]
         else:
             hidden = [np.where((before == each.session_ids)[:, None], H, 0) for H in hidden]
-        positions = engine.itemidmap.index.get_indexer(each.input_item_ids)
+        positions = engine.itemidmap.index.get_indexer(pd.Index(each.input_item_ids))
         scores, hidden = engine.scores(positions, hidden)
         wanted = np.asarray(each.scores).T
         scale = Scale(reached * norm(wanted))
@@ -284,8 +286,9 @@ def _metrics(checks: Checks, recording: Recording, engine: Engine, evaluation: A
         if each.what not in known:
             positions = None if listed is None else _positions(recording, listed)
             known[each.what] = intervals(
-                recording.final, recording.itemidmap, s.params | s.column_options, recording.test, s.dtype, positions
-            )
+                recording.final, recording.itemidmap, {**s.params, **s.column_options}, recording.test, s.dtype,
+                positions,
+            )  # fmt: skip
         _compare_metrics(
             checks["metrics"], recording, each, known[each.what][each.mode], listed is not None, engine, evaluation
         )
@@ -308,10 +311,12 @@ def _compare_metrics(
     evaluation: Any,
 ) -> None:
     s, label = recording.spec, f"{each.what} {each.mode}"
-    recorded = {N: tuple(map(float, metric)) for N, metric in each.by_cut_off.items()}
-    # Where the reference ranks a listed target at 0 its MRR is infinite; here every rank is at least 1 (section 10 of
-    # the specification of the published program), and the harness's own ranks say what it then is.
-    recorded = {N: (r, m if np.isfinite(m) else metrics(ranks.low, N)[1]) for N, (r, m) in recorded.items()}
+    # Where the reference ranks a listed target at 0 its MRR is infinite; here every rank is at least 1, and the
+    # harness's own ranks say what it then is.
+    recorded = {
+        N: (float(recall), float(mrr) if np.isfinite(mrr) else metrics(ranks.low, N)[1])
+        for N, (recall, mrr) in each.by_cut_off.items()
+    }
     if each.mode == "tiebreaking":
         _compare_noisy(check, recording, each, ranks, listed, engine, evaluation)
         return
@@ -391,4 +396,4 @@ def _evaluated(
     else:
         items = recording.evaluations.items if listed else None
         found = evaluation.evaluate_gpu(engine, recording.test, items=items, **options)
-    return {N: tuple(map(float, pair)) for N, pair in found.items()}
+    return {N: (float(recall), float(mrr)) for N, (recall, mrr) in found.items()}

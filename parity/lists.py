@@ -80,7 +80,8 @@ def read(path: Path, dataset: Dataset) -> Recorded:
     index = {str(item): number for number, item in enumerate(ids.tolist())}
     number_of = np.full(len(events.items), -1)
     number_of[events.predicted] = np.arange(len(events.predicted))
-    rows, seen = [], {}
+    rows: list[tuple[int, int, list[int], list[float]]] = []
+    seen: dict[tuple[int, int], int] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as problem:

@@ -48,7 +48,8 @@ the protocol raises it in the method. The message is the reason that a report gi
 * ``computed_on``: words for the device and the program that compute.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -118,7 +119,23 @@ class Engine(Protocol):
     def draw_masks(self, M: int) -> list[np.ndarray]:
         """The next masks of the engine's dropout stream: one (M, width) bool array a site, true = kept."""
 
-    def train_step(self, X, Y, R, masks: Sequence[np.ndarray] | None = None, gradients: bool = False) -> Step:
+    def fit(
+        self,
+        data: pd.DataFrame,
+        sample_store: int = 10_000_000,
+        *,
+        on_epoch_end: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """A full run. May be left out."""
+
+    def train_step(
+        self,
+        X: np.ndarray,
+        Y: np.ndarray,
+        R: np.ndarray,
+        masks: Sequence[np.ndarray] | None = None,
+        gradients: bool = False,
+    ) -> Step:
         """One training step from the present weights, optimizer state and hidden state, all of which it updates.
 
         ``masks=None`` draws them from the engine's own stream. Afterwards the hidden state is the step's new state
@@ -127,15 +144,15 @@ class Engine(Protocol):
         """
 
     def scores(
-        self, X, hidden: Sequence[np.ndarray], items: np.ndarray | None = None
+        self, X: np.ndarray, hidden: Sequence[np.ndarray], items: np.ndarray | None = None
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Prediction: scores (M, n), or (M, len(items)) for item indices, after final_act, and the next hidden state.
 
         No dropout, and nothing of the engine's own state changes.
         """
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the engine to a file; the harness names it ``model.safetensors``, whatever the format."""
 
     @classmethod
-    def load(cls, path) -> "Engine": ...
+    def load(cls, path: str | os.PathLike[str]) -> "Engine": ...

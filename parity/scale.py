@@ -78,10 +78,8 @@ def measured(
     rounding, cap = 2.0 / ULPS, CAP * max(largest, norm(base))
     with np.errstate(invalid="ignore", over="ignore"):
         rough = [(np.asarray(low, np.float64) - np.asarray(high, np.float64)) / ETA for low, high in coarse]
-        whole = _capped(np.median([norm(difference) for difference in differences]) / eta, cap)
-        whole = max(norm(base), float(whole), *(float(_capped(norm(each), cap)) for each in rough)) + rounding * norm(
-            stored
-        )
+        sizes = [np.median([norm(difference) for difference in differences]) / eta, *map(norm, rough)]
+        whole = max(norm(base), *(float(_capped(size, cap)) for size in sizes)) + rounding * norm(stored)
         if base.ndim != 2:
             return Scale(whole)
         rows = _capped(np.median([row_norms(difference) for difference in differences], axis=0) / eta, cap)
@@ -89,7 +87,12 @@ def measured(
     return Scale(whole, np.maximum(row_norms(base), rows) + rounding * (row_norms(stored) if stored.ndim == 2 else 0.0))
 
 
-def _capped(values: np.ndarray, cap: float) -> np.ndarray:
+def entry(part: Callable[[Record], Mapping], name: str) -> Callable[[Record], Any]:
+    """The figure ``name`` of a part of a record."""
+    return lambda record: part(record)[name]
+
+
+def _capped(values: Any, cap: float) -> np.ndarray:
     """What is no number counts nothing: it must not excuse anything."""
     return np.minimum(np.nan_to_num(values, nan=0.0, posinf=cap), cap)
 
@@ -115,7 +118,7 @@ class Conditioning:
             base = part(record)
             largest = max(map(norm, base.values()), default=0.0)
             return {
-                name: scale(lambda r, name=name: part(r)[name], (stored or {}).get(name, 0.0), largest) for name in base
+                name: scale(entry(part, name), (stored or {}).get(name, 0.0), largest) for name in base
             }
 
         return Scales(

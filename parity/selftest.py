@@ -3,7 +3,7 @@
 Every fault is put into the Keras engine in turn, and the named check has to catch it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ from parity.checks.trajectory import Spread, check_trajectory
 from parity.checks.transfer import check_transfer
 from parity.faults import FAULTS, SETTINGS, Fault
 from parity.measure import CHECKS, Checks, Comparison
+from parity.protocol import Engine
 from parity.recordings.reading import SHIPPED, read
 from parity.recordings.recording import Recording
 from parity.scale import Conditioning
@@ -74,7 +75,7 @@ class Reference:
 
         return self._once("records", make)
 
-    def plain(self, rounds: bool = False):
+    def plain(self, rounds: bool = False) -> tuple[Engine, Engine]:
         """The harness's own program in float64 and in float32, on which scales are measured. rounds: of the latter."""
         return self.exact.plain(), scenario(self.scenario.name, "float32").plain(rounds)
 
@@ -217,5 +218,5 @@ def _recording(name: str) -> tuple[Recording, list[golden.Reach]]:
     return recording, golden.reach(recording)
 
 
-def settings_used(faults: tuple[Fault, ...] = FAULTS) -> list[str]:
+def settings_used(faults: Sequence[Fault] = FAULTS) -> list[str]:
     return list(dict.fromkeys(fault.setting for fault in faults))

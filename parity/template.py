@@ -157,7 +157,7 @@ class GRU4Rec:
     def computed_on(self):
         return f"PyTorch {torch.__version__} on {self.device}"
 
-    # ---- initial weights and data: NumPy, as the order of the draws is part of the algorithm
+    # Initial weights and data: NumPy, as the order of the draws is part of the algorithm.
 
     def build(self, n_items):
         """HOOK 4, the initial weights: this order, in float64, then cast."""
@@ -221,7 +221,7 @@ class GRU4Rec:
             yield Batch(np.array(X), np.array(Y), np.array(R), np.array(list(lanes)))
             lanes = {lane: left[1:] for lane, left in lanes.items()}
 
-    # ---- state by name
+    # State by name.
 
     def _parameters(self):
         """HOOK 7, names: your parameters by the protocol's. Where order or layout differ, translate in get and set."""
@@ -260,7 +260,7 @@ class GRU4Rec:
     def draw_masks(self, M):
         return []
 
-    # ---- one step
+    # One step.
 
     def _forward(self, rows, hidden):
         """The new states (one (M, L) a layer) from the rows Wx0[X] (M, 3L)."""
@@ -300,7 +300,7 @@ class GRU4Rec:
                 p.index_add_(0, rows, -self.rate * g / torch.sqrt(acc[rows] + g**2 + EPS))
                 acc.index_add_(0, rows, g**2)
 
-    # ---- what people call
+    # What people call.
 
     def fit(self, data, sample_store=10_000_000, on_epoch_end=lambda epoch, loss: None):
         """HOOK 10, the training loop that people run: it is compared with single steps, so put in your own."""

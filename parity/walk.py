@@ -1,6 +1,6 @@
 """Training an engine step by step, and recording what it does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,9 +54,20 @@ def rounded(state: State, dtype: str) -> State:
     )
 
 
+def step_with_gradients(
+    engine: Engine, batch: Batch, masks: Sequence[np.ndarray] | None
+) -> tuple[float, dict[str, np.ndarray]]:
+    """The cost and the gradients of one step. Raises TypeError where the engine returns no gradients."""
+    cost, gradients = engine.train_step(batch.X, batch.Y, batch.R, masks=masks, gradients=True)
+    if gradients is None:
+        raise TypeError("train_step with gradients=True returns none")
+    return cost, dict(gradients)
+
+
 def not_finite(record: Record) -> str | None:
     """The first figure of a step that is not finite, by name; None where all are."""
-    figures = {"cost": record.cost, **record.gradients, **record.after.weights, **record.after.optimizer}
+    after = record.after
+    figures: dict[str, Any] = {"cost": record.cost, **record.gradients, **after.weights, **after.optimizer}
     return next((name for name, values in figures.items() if not np.isfinite(values).all()), None)
 
 
@@ -98,5 +109,5 @@ def walk(
             set_state(engine, before)
         masks = engine.draw_masks(len(batch.X)) if engine.dropout_sites() else []
         scored = engine.scores(batch.X, before.hidden)[0] if scores else None
-        cost, gradients = engine.train_step(batch.X, batch.Y, batch.R, masks=masks, gradients=True)
-        yield Record(number, epoch, batch, masks, before, scored, cost, dict(gradients), state_of(engine))
+        cost, gradients = step_with_gradients(engine, batch, masks)
+        yield Record(number, epoch, batch, masks, before, scored, cost, gradients, state_of(engine))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from gru4rec import engines, environment, frames, metrics, models, options
+from gru4rec import baselines, engines, environment, frames, metrics, models, options
 from gru4rec.frames import Columns, EventFile
 from gru4rec.models import Maker
 from gru4rec.published import Params
@@ -75,7 +75,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     engine.add_argument(
         "--engine",
         metavar="NAME",
-        help=f"{', '.join(engines.NAMES)} or package.module:Class (default: {DEFAULT_ENGINE})",
+        help=f"{', '.join(engines.NAMES)} or package.module:Class (default: {DEFAULT_ENGINE}); or a baseline: "
+        f"{', '.join(baselines.ENGINES)}",
     )
     engine.add_argument("-d", "--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
 
@@ -132,8 +133,25 @@ def maker(given: argparse.Namespace) -> tuple[Maker, str]:
 
 def params(given: argparse.Namespace) -> Params:
     """The options of ``-pf FILE``, then those of ``-ps``, which win. Raises ValueError for any that is not accepted."""
+    if getattr(given, "engine", None) in baselines.ENGINES:
+        return _params_of_baseline(given)
     from_file = options.by_name_or_file(given.param_file) if given.param_file else {}
     return from_file | (options.from_text(given.params) if given.params else {})
+
+
+def _params_of_baseline(given: argparse.Namespace) -> Params:
+    table, path = baselines.table(given.engine), param_file(given)
+    if given.param_file and not path:
+        raise ValueError(f"-pf {given.param_file} with --engine {given.engine}: there is no such file")
+    from_file = options.from_file(path, table.parse) if path else {}
+    return from_file | (options.from_text(given.params, parse_option=table.parse) if given.params else {})
+
+
+def check_baseline(given: argparse.Namespace, *unused: tuple[str, Any]) -> None:
+    """Raise ValueError where an option of training, (name, value), is given with a baseline, which has none."""
+    for name, value in unused if given.engine in baselines.ENGINES else ():
+        if value is not None:
+            raise ValueError(f"{name} with --engine {given.engine}: it is counted, not trained, so this has no use")
 
 
 def param_file(given: argparse.Namespace) -> Path | None:

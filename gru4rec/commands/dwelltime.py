@@ -30,7 +30,7 @@ from gru4rec.dwelltime.comparison import PLAIN, Comparison, Outcome
 from gru4rec.dwelltime.dwell import THRESHOLD
 from gru4rec.dwelltime.metrics import Measured, measure, targets
 from gru4rec.frames import Columns
-from gru4rec.jobs.arguments import ENGINES, MODES, choose, column_names, parse_overrides
+from gru4rec.jobs.arguments import ENGINES, MODES, check_source, choose, column_names, parse_overrides
 from gru4rec.jobs.job import Job, describe, plan, train
 from gru4rec.published import RSC15, Params
 from gru4rec.training import Epoch, Run
@@ -120,8 +120,7 @@ def parser() -> argparse.ArgumentParser:
 
 def check(options: argparse.Namespace, overrides: Params) -> None:
     """Raise ValueError for options out of range or at odds with each other, OSError for files that are not there."""
-    if (options.train is None) != (options.test is None):
-        raise ValueError("--train and --test go together")
+    check_source(options)
     if options.mode and options.engine == "keras":
         raise ValueError("--mode concerns the original engine; --engine keras does not use it")
     for name in ("epochs", "seeds", "buckets"):

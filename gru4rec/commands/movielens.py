@@ -19,6 +19,7 @@ from gru4rec.jobs.arguments import (
     add_model_options,
     add_output_options,
     check,
+    check_source,
     choose,
     column_names,
     parse_overrides,
@@ -78,12 +79,7 @@ def load_data(given: argparse.Namespace, split: tuple, columns: Columns, console
 
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 1 where a training diverged, else 0."""
-    if (given.train is None) != (given.test is None):
-        raise ValueError("--train and --test go together")
-    if given.train:
-        for name in ("ratings", "dates", "quantiles", "train_on", "evaluate_on"):
-            if getattr(given, name):
-                raise ValueError(f"--{name.replace('_', '-')} and --train/--test: one of the two is accepted")
+    check_source(given, ("ratings", "dates", "quantiles", "train_on", "evaluate_on"))
     check(given, inputs=(given.train, given.test))
     ratings = find(given.ratings) if given.ratings else None
     split = split_options(given)

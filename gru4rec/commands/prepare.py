@@ -184,7 +184,7 @@ def describe_movielens(prepared: Prepared, console: Console, what: str = "rating
     console.print(movielens_table(prepared))
 
 
-def add_split_options(group: argparse._ArgumentGroup) -> None:
+def add_split_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--dates",
         nargs=3,

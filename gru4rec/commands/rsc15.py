@@ -17,6 +17,7 @@ from gru4rec.jobs.arguments import (
     add_model_options,
     add_output_options,
     check,
+    check_source,
     choose,
     column_names,
     parse_overrides,
@@ -68,10 +69,7 @@ def load_data(given: argparse.Namespace, columns: Columns) -> Dataset:
 
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 1 where a training diverged, else 0."""
-    if (given.train is None) != (given.test is None):
-        raise ValueError("--train and --test go together")
-    if given.clicks and given.train:
-        raise ValueError("--clicks and --train/--test: one of the two is accepted")
+    check_source(given, ("clicks",))
     check(given, inputs=(given.clicks, given.train, given.test))
     overrides = parse_overrides(given.set)
     embedded = not (given.clicks or given.train)

@@ -2,11 +2,12 @@
 
 import argparse
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from rich.console import Console
 
-from gru4rec import checkpoints, engines, files, frames, metrics, models, options, terminal, training
+from gru4rec import baselines, checkpoints, engines, files, frames, metrics, models, options, terminal, training
 from gru4rec.checkpoints import Checkpoint
 from gru4rec.cli import COMMANDS
 from gru4rec.commands import arguments
@@ -22,6 +23,7 @@ Instead of PATH, with --help of their own:
   movielens  the same on MovieLens              dwelltime  does dwell time help?
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
   sample     synthetic data in a raw format     check      what is wrong with files of sessions
+  reproduce  a published result, raw files to report
 
 PATH and the files of -t are tab-, comma- or semicolon-separated texts with a header (.tsv, .txt, .csv), or Parquet. Ids
 are texts, or numbers where every one of a column is the plain decimal of its number. Times are Unix numbers, or dates
@@ -106,6 +108,10 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
         list_settings(console)
         return 0
     check(given)
+    arguments.check_baseline(
+        given, ("--dtype", given.dtype), ("--seed", given.seed), ("-ss", given.sample_store),
+        ("--resume", given.resume or None),
+    )  # fmt: skip
     given = arguments.fill_in(given, measure=[20])
     gru, results, tests = evaluated_model(given, command, console) if given.load else trained(given, command, console)
     if not results.diverged:
@@ -122,7 +128,7 @@ Outcome = tuple[Any, Results, list[EventFile]]
 def evaluated_model(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
     """A loaded model, results without a training, and the test files."""
     name = given.engine or models.written_by(given.path)
-    if name in engines.NAMES:
+    if name in (*engines.NAMES, *baselines.ENGINES):
         models.check_writer(given.path, name)
     spec, device = models.engine(name, given.device)
     gru = models.load(spec, given.path)
@@ -156,7 +162,8 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
             console.print(f"{given.save} is not there yet: the training starts at its beginning")
     results = Results(command, maker.spec.name, "", given.eval_type, models.options_of(gru), run=run)
     results.sha256 = {str(each.path): each.sha256 for each in (data, *tests)}
-    console.print(f"{results.engine} on the {device.upper()}, {maker.dtype}, seed {maker.seed}; "
+    how = f", {maker.dtype}, seed {maker.seed}" if maker.spec.is_trained else ""
+    console.print(f"{results.engine} on the {device.upper()}{how}; "
                   f"{options.in_words(params) or 'every option at its default'}")  # fmt: skip
     train(given, gru, data, run, checkpoint, resumed, console)
     results.device = engines.device_of(gru)
@@ -177,8 +184,11 @@ def train(
         rate = f", {epoch.events_per_second:,.0f} events/s" if epoch.events else ""
         console.print(f"epoch {epoch.number}/{gru.n_epochs}: loss {epoch.loss:.6f}{rate}, {epoch.seconds:.1f} s{saved}")
 
+    begin = perf_counter()
     with terminal.progress() as bar:
         training.fit(gru, data.frame, run, bar, None, after_epoch, given.sample_store, resume)
+    if not models.named(run.engine).is_trained:
+        console.print(f"counted in {perf_counter() - begin:.1f} s")
     if run.diverged:
         kept = f"; {given.save} is its last good epoch" if run.epochs and checkpoint else ""
         console.print(f"the training diverged: {run.fault}{kept}. Try a smaller learning_rate")
@@ -190,7 +200,7 @@ def evaluate(
     given: argparse.Namespace, gru: Any, results: Results, tests: list[EventFile], console: Console
 ) -> None:
     """Fill in the metrics of the test files, and show them."""
-    spec, cut_offs = engines.named(results.engine), tuple(sorted(set(given.measure)))
+    spec, cut_offs = models.named(results.engine), tuple(sorted(set(given.measure)))
     strict: dict[str, metrics.Metrics] = {}
     for test in tests:
         with terminal.console(stderr=True).status(f"evaluating on {terminal.plain(str(test.path))}"):

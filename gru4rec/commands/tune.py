@@ -13,14 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from gru4rec import files, frames, options, terminal
+from gru4rec import baselines, files, frames, options, terminal
+from gru4rec.baselines import spaces
 from gru4rec.commands import arguments
 from gru4rec.commands.arguments import positive
 from gru4rec.metrics import NAMES
 from gru4rec.published import Params
 from gru4rec.tuning import plots, study
 from gru4rec.tuning.objective import Objective
-from gru4rec.tuning.space import Space
+from gru4rec.tuning.space import Space, of_baseline
 from gru4rec.tuning.space import read as read_space
 
 EPILOG = """
@@ -46,7 +47,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-t", "--test", required=True, metavar="TEST", type=Path, help="file to measure on")
     search = made.add_argument_group("search")
     search.add_argument(
-        "--space", "-opf", required=True, metavar="FILE", type=Path, help="the parameters and their values, see below"
+        "--space", "-opf", metavar="FILE", type=Path,
+        help="the parameters and their values, see below; a baseline has a space of its own where none is given",
     )
     search.add_argument(
         "-nt", "--n-trials", type=positive, default=50, metavar="N",
@@ -83,7 +85,10 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 1 where every training diverged, else 0."""
-    inputs = [("PATH", given.path), ("-t", given.test), ("--space", given.space)]
+    if not given.space and given.engine not in baselines.ENGINES:
+        raise ValueError("--space FILE is needed; baselines alone have a space of their own")
+    arguments.check_baseline(given, ("--dtype", given.dtype), ("-ss", given.sample_store))
+    inputs = [("PATH", given.path), ("-t", given.test), *([("--space", given.space)] if given.space else [])]
     for _, path in inputs:
         path.open("rb").close()
     folder = study_folder(given.out, given.study)
@@ -145,7 +150,7 @@ def study_folder(out: Path, name: str) -> Path:
 
 def prepared(given: argparse.Namespace, signals: Signals, console: Console) -> Objective:
     """All that trials need. Raises ValueError, OSError, ImportError for whatever would make one fail."""
-    space = read_space(given.space)
+    space = space_of(given)
     fixed = fixed_options(given, space)
     maker, device = arguments.maker(given)
     columns = arguments.columns(given)
@@ -160,14 +165,30 @@ def prepared(given: argparse.Namespace, signals: Signals, console: Console) -> O
     objective.check()
     for events in (data, test):
         console.print(events.describe())
-    console.print(f"{maker.spec.name} on the {device.upper()}, {maker.dtype}, seed {maker.seed}; "
+    how = f", {maker.dtype}, seed {maker.seed}" if maker.spec.is_trained else ""
+    console.print(f"{maker.spec.name} on the {device.upper()}{how}; "
                   f"fixed: {options.in_words(fixed) or 'nothing'}; searched: {', '.join(space.names)}")  # fmt: skip
     return objective
 
 
+def space_of(given: argparse.Namespace) -> Space:
+    """The space of --space, or the baseline's own without what -ps and -pf fix."""
+    if given.engine not in baselines.ENGINES:
+        return read_space(given.space)
+    table = baselines.table(given.engine)
+    if given.space:
+        return read_space(given.space, table)
+    fixed = arguments.params(given)
+    entries = [entry for entry in spaces.OF_BASELINES[given.engine] if entry["name"] not in fixed]
+    if not entries:
+        raise ValueError(f"-ps, -pf: they fix all that {given.engine} searches, so there is nothing to tune")
+    return of_baseline(table, entries)
+
+
 def fixed_options(given: argparse.Namespace, space: Space) -> Params:
     """The options of -pf and -ps that are not searched. Raises ValueError for one of -ps that is."""
-    by_hand = options.from_text(given.params) if given.params else {}
+    parse = baselines.table(given.engine).parse if given.engine in baselines.ENGINES else options.parse
+    by_hand = options.from_text(given.params, parse_option=parse) if given.params else {}
     if both := [name for name in by_hand if name in space.names]:
         raise ValueError(f"-ps {both[0]}: {given.space} names it too")
     return {name: value for name, value in arguments.params(given).items() if name not in space.names}
@@ -199,7 +220,9 @@ def search(found: optuna.Study, objective: Objective, n_trials: int, folder: Pat
             drawn = plots.write(found, objective.title, folder)
     console.print(best_table(found, objective))
     if files.best.exists():
-        console.print(f"best settings: {files.best}; use them: gru4rec PATH -pf {files.best}")
+        spec = objective.maker.spec
+        of = "" if spec.is_trained else f" --engine {spec.name}"
+        console.print(f"best settings: {files.best}; use them: gru4rec PATH{of} -pf {files.best}")
     console.print(f"written: {', '.join(map(str, [files.trials, *drawn]))}")
 
 
@@ -207,7 +230,7 @@ def describe(trial: FrozenTrial, title: str, problem: Exception | None) -> str:
     """One line."""
     if trial.state == TrialState.COMPLETE:
         what = "diverged" if trial.user_attrs.get(study.DIVERGED) else f"{title} {trial.value:.6f}"
-    elif trial.state == TrialState.PRUNED:
+    elif trial.state == TrialState.PRUNED and trial.last_step is not None:
         what = f"pruned after epoch {trial.last_step}, {title} {trial.intermediate_values[trial.last_step]:.6f}"
     else:
         what = f"failed: {problem}"
@@ -250,7 +273,7 @@ class Files:
             files.write_text(self.best, options.to_toml(self.objective.options(trial), comment))
 
     def _table(self) -> str:
-        rows = [("trial", "state", *NAMES, "epochs", "seconds", *self.objective.space.names)]
+        rows: list[tuple[Any, ...]] = [("trial", "state", *NAMES, "epochs", "seconds", *self.objective.space.names)]
         for trial in self.study.get_trials(deepcopy=False):
             measured = trial.user_attrs.get("measured", {})
             seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""

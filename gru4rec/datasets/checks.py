@@ -142,7 +142,8 @@ def single_events(events: Events) -> Finding:
 
 def numbers_in_disguise(events: Events) -> Finding:
     """Ids that a program which reads them as numbers would change, or take for one another."""
-    parts, level, figures = [], "fine", {}
+    parts, level = [], "fine"
+    figures: dict[str, Any] = {}
     for name in events.texts:
         ids = events.frame[name].unique()
         digits = ids.filter(ids.str.contains(r"^[+-]?[0-9]+(\.0*)?$"))
@@ -191,8 +192,8 @@ def ratings(events: Events, stars: pl.Series | None = None) -> Finding:
     """
     several = events.sessions.filter(pl.col("n") > 1)
     repeated = int((several["n"] > several["n_items"]).sum())
-    span = float((several["last"] - several["first"]).median() or 0.0) if len(several) else 0.0
-    mean = float(several["n"].mean() or 0.0) if len(several) else 0.0
+    means = several.select((pl.col("last") - pl.col("first")).median(), pl.col("n").mean()) if len(several) else None
+    span, mean = (0.0, 0.0) if means is None else (float(each or 0.0) for each in means.row(0))
     signs = []
     if len(several) >= MANY and not repeated and mean > 3:
         signs.append("no session has an item twice")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gru4rec import environment, files
 from gru4rec.datasets.prepared import Counts
@@ -21,6 +21,7 @@ _CITE = (
     "B. Hidasi, A. T. Czapp: The Effect of Third Party Implementations on Reproducibility. RecSys 2023, "
     "arXiv 2307.14956"
 )
+_RAW_EVENTS = "raw/events"
 # The context of Croissant 1.0, as the standard has it.
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -84,6 +85,7 @@ class Description:
         files: the prepared ones, by part.
         counts: what they hold, by part.
         raw: the files that they were made of.
+        raw_events: which these hold.
         steps: how, in words.
         homepage: where the raw files are to be had.
         time_type: ``sc:Integer`` or ``sc:Float``.
@@ -94,6 +96,7 @@ class Description:
     files: Mapping[str, File]
     counts: Mapping[str, Counts]
     raw: tuple[File, ...]
+    raw_events: int
     steps: str
     homepage: str
     time_type: str
@@ -118,7 +121,8 @@ class Description:
                 {"@type": "sc:PropertyValue", "name": f"{part}/{what}", "value": value}
                 for part, counts in self.counts.items()
                 for what, value in counts._asdict().items()
-            ],
+            ]
+            + [{"@type": "sc:PropertyValue", "name": _RAW_EVENTS, "value": self.raw_events}],
             "distribution": [self._file_object(part, each) for part, each in self.files.items()],
             "recordSet": [self._record_set(part) for part in self.files],
         }
@@ -158,8 +162,16 @@ class Description:
         }
 
 
-def read(path: Path) -> tuple[dict[str, File], tuple[File, ...], str]:
-    """The prepared files by part, the raw ones, and the words of a description that this project wrote.
+class Provenance(NamedTuple):
+    """What a description says of files: the prepared ones by part, the raw ones, and the events that these hold."""
+
+    files: dict[str, File]
+    raw: tuple[File, ...]
+    raw_events: int
+
+
+def read(path: Path) -> Provenance:
+    """What a description that this project wrote says of its files.
 
     Raises:
         ValueError: for a file that is none.
@@ -168,7 +180,8 @@ def read(path: Path) -> tuple[dict[str, File], tuple[File, ...], str]:
     content = files.read_json(path, "Croissant description")
     try:
         parts = {each["@id"].removesuffix("-file"): _file(each) for each in content["distribution"]}
-        return parts, tuple(_file(each) for each in content["isBasedOn"]), str(content["description"])
+        (raw_events,) = (each["value"] for each in content["variableMeasured"] if each["name"] == _RAW_EVENTS)
+        return Provenance(parts, tuple(_file(each) for each in content["isBasedOn"]), int(raw_events))
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ValueError(f"{path} is no Croissant description of prepared files: {problem!r}"[:300]) from None
 

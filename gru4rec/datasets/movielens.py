@@ -220,10 +220,10 @@ def preprocess(
     days_of_sets = "; ".join(f"{part}: {span}" for part, span in spans.items())
     length = f"for users with {SHORTEST_HISTORY} to {LONGEST_HISTORY} of them"
     steps = f"a session is a user's ratings in a span of days ({days_of_sets}), {length}"
-    about = About("movielens", "MovieLens", HOMEPAGE, (file,), 1, steps)
+    about = About("movielens", "MovieLens", HOMEPAGE, (file,), int(days["events"].sum()), 1, steps)
     writing.write(parts, counts, {part: out / name for part, name in names(form).items()}, form, about)
-    ratings_in = {part: days.filter(spans[part].contains(pl.col("Day")))["events"].sum() for part in SETS}
-    return Prepared(file, layout, days["events"].sum(), spans, chosen, ratings_in, counts)
+    ratings_in = {part: int(days.filter(spans[part].contains(pl.col("Day")))["events"].sum()) for part in SETS}
+    return Prepared(file, layout, int(days["events"].sum()), spans, chosen, ratings_in, counts)
 
 
 def days_of_users(file: Path, layout: Layout) -> pl.DataFrame:

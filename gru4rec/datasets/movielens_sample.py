@@ -94,7 +94,7 @@ def rating_frames(ratings: int, movies: int, seed: int) -> Iterator[pl.DataFrame
         chunk += 1
         frame = rating_chunk(catalogue, liking, USERS_PER_CHUNK, np.random.default_rng([seed, chunk]))
         numbered = frame.with_columns(userId=pl.col("userId").rank("dense").cast(pl.Int64) + users)
-        users = numbered["userId"].max()
+        users = numbered.select(pl.col("userId").max()).item()
         yield numbered.head(ratings)
         ratings -= len(numbered)
 

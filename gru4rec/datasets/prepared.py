@@ -98,9 +98,11 @@ def from_files(
     for part, path in paths.items():
         parts[part] = frames.read(path, columns, ids, time_format, text_items)
         text_items = parts[part].has_text_items
+    train, test = (each.frame for each in parts.values())
     return Dataset(
         name,
-        *(each.frame for each in parts.values()),
+        train,
+        test,
         columns=columns,
         source=source or ", ".join(map(str, paths.values())),
         synthetic=synthetic,

@@ -191,7 +191,8 @@ def drop_rare_items(clicks: pl.DataFrame) -> pl.DataFrame:
 
 def split_last_day(clicks: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The sessions that end before the last 24 hours, and the others, less items and sessions that cannot be tested."""
-    last_day = clicks["SessionEnd"] >= clicks["SessionEnd"].max() - DAY_MS
+    ends = pl.col("SessionEnd")
+    last_day = clicks.select(ends >= ends.max() - DAY_MS)["SessionEnd"]
     train, test = clicks.filter(~last_day), clicks.filter(last_day)
     known = test.filter(pl.col("ItemId").is_in(train["ItemId"].unique().implode()))
     return train, drop_short_sessions(known)
@@ -246,9 +247,10 @@ def preprocess(file: BinaryIO, name: str, out: Path, form: Format = "tsv") -> di
         ValueError: when a part would be empty.
         OSError: when a file cannot be read or written.
     """
-    parts = {part: in_seconds(clicks) for part, clicks in split_clicks(read_clicks(file, name)).items()}
+    clicks = read_clicks(file, name)
+    parts = {part: in_seconds(kept) for part, kept in split_clicks(clicks).items()}
     counts = {part: count(parts[part]) for part in FILES}
-    about = About("rsc15", "RSC15", HOMEPAGE, (Path(name),), 1, STEPS)
+    about = About("rsc15", "RSC15", HOMEPAGE, (Path(name),), len(clicks), 1, STEPS)
     paths = {part: out / target for part, target in names(form).items()}
     writing.write({part: parts[part].lazy() for part in FILES}, counts, paths, form, about)
     return counts

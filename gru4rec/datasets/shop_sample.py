@@ -52,7 +52,7 @@ def frames(shop: Shop, events: int, items: int, days: int, seed: int) -> Iterato
     first_day = end - days * _DAY
     rng = np.random.default_rng([seed, 1])
     for clicks in rsc15_sample.click_frames(10**15, items, days, seed):
-        ms = pl.col("time").to_physical() - rsc15_sample.FIRST_DAY.astype(np.int64) + first_day
+        ms = pl.col("time").to_physical() - int(rsc15_sample.FIRST_DAY.astype(np.int64)) + first_day
         user = pl.col("session") // SESSIONS_PER_USER
         kind = pl.Series("kind", rng.integers(0, 12, len(clicks)))
         made = clicks.select("session", "item", kind, ms=ms, user=user * _STREWN % _RANGE).filter(pl.col("ms") < end)

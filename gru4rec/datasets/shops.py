@@ -137,7 +137,7 @@ def prepare(
         events = _sessions(shop, _gathered(shop, paths, folder, account), folder, part_events, account, progress)
         _drop_rare(events, account, progress)
         parts = _split(shop, events, folder, account, progress)
-        about = About(shop.key, shop.name, shop.homepage, tuple(paths), shop.units, _describe(shop))
+        about = About(shop.key, shop.name, shop.homepage, tuple(paths), account.raw, shop.units, _describe(shop))
         progress("writing")
         writing.write(parts, account.counts, {part: out / name for part, name in shop.names(form).items()}, form, about)
     return account
@@ -219,7 +219,7 @@ def _split(
     progress("splitting")
     last = shop.last
     if last is None:
-        last = max(part["Time"].max() for part in events if len(part))  # type: ignore[type-var]
+        last = max(part.select(pl.col("Time").max()).item() for part in events if len(part))
     test_time = shop.test_days * steps.DAY_SECONDS * shop.units
     found: dict[str, list[pl.LazyFrame]] = {part: [] for part in PARTS}
     numbers = {part: [0, 0] for part in PARTS}
@@ -236,7 +236,7 @@ def _split(
             else:
                 found[name].append(part.lazy())
     for name in PARTS:
-        account.counts[name] = Counts(*numbers[name], pl.concat(items[name]).n_unique())
+        account.counts[name] = Counts(numbers[name][0], numbers[name][1], pl.concat(items[name]).n_unique())
         if not numbers[name][0]:
             raise ValueError(f"the events leave none for {name}: they have to cover more than "
                              f"{2 * shop.test_days} days before {_moment(last, shop.units)}")  # fmt: skip

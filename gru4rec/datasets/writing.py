@@ -26,6 +26,7 @@ class About:
         name: its name.
         homepage: where the raw files are to be had.
         raw: the paths of the raw files.
+        raw_events: which these hold.
         units: of Time in a second.
         steps: how the files are made of the raw ones, in words.
     """
@@ -34,6 +35,7 @@ class About:
     name: str
     homepage: str
     raw: tuple[Path, ...]
+    raw_events: int
     units: int
     steps: str
 
@@ -74,7 +76,7 @@ def write(
                 frame.sink_csv(temporary[part], separator="\t", maintain_order=True, engine="streaming")
         description = Description(
             about.name, {part: File.of(temporary[part], path.name) for part, path in paths.items()}, counts, raw,
-            about.steps, about.homepage, "sc:Float" if schema["Time"].is_float() else "sc:Integer",
+            about.raw_events, about.steps, about.homepage, "sc:Float" if schema["Time"].is_float() else "sc:Integer",
             f"Unix time in {seconds}, UTC",
         )  # fmt: skip
         temporary[DESCRIPTION].write_text(croissant.as_text(description), encoding="utf-8")

@@ -77,11 +77,11 @@ def augment(
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from None
             tally.add(chunk)
-            times = dwell.repeats(chunk["Dwell"], threshold, most)
-            events += times.sum()
-            largest = max(largest, times.max())
+            times = dwell.repeats(chunk["Dwell"], threshold, most).to_numpy()
+            events += int(times.sum())
+            largest = max(largest, int(times.max()))
             if file:
-                write_repeated(chunk.select(Columns()), times.to_numpy(), file)
+                write_repeated(chunk.select(Columns()), times, file)
         return Augmented(tally.statistics(), events, largest)
 
 

@@ -68,7 +68,8 @@ def _whole_sessions(blocks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         if earlier:
             yield events[:earlier]
         held = events[earlier:]
-    yield held
+    if held is not None:
+        yield held
 
 
 def _with_seconds(block: pl.DataFrame, path: Path, columns: Columns) -> pl.DataFrame:

@@ -30,7 +30,7 @@ def measure(engine: EngineSpec, gru: Any, data: Dataset) -> dict[str, Measured]:
     return by_part(table["rank"].to_numpy(), items == previous)
 
 
-def targets(test: pd.DataFrame, known: pd.Index, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+def targets(test: pd.DataFrame, known: pd.Index | np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     """Of each predicted event the item, and the item just seen: two (P,) arrays of item ids.
 
     Events of items that are not ``known`` are left out, and the others sorted by (session, time, item), as both engines

@@ -1,6 +1,7 @@
 """A comparison as a table in the terminal, 80 columns wide, and as a figure."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,7 +16,10 @@ PARTS = {"all": "all events", "without_repeats": "no repeats"}
 METRICS = {"recall@20": "Recall@20", "mrr@20": "MRR@20"}
 SHOWN = [(part, metric) for part in PARTS for metric in METRICS]
 
-_ENGINE_STYLES = {"original": dict(color="#4477aa", marker="o"), "keras": dict(color="#cc3311", marker="x")}
+_ENGINE_STYLES: dict[str, dict[str, Any]] = {
+    "original": dict(color="#4477aa", marker="o"),
+    "keras": dict(color="#cc3311", marker="x"),
+}
 
 
 def table(comparison: Comparison) -> Table:
@@ -88,7 +92,7 @@ def draw(comparison: Comparison) -> Figure:
             panel.set_xlim(-0.5, len(names) - 0.5)
             panel.grid(alpha=0.3, axis="y")
         row[0].set_ylabel(config)
-    engines = dict.fromkeys(engine for _, engine in comparison.groups)
+    engines = list(dict.fromkeys(engine for _, engine in comparison.groups))
     marks = [Line2D([], [], linestyle="", **_ENGINE_STYLES[engine]) for engine in engines]
     figure.legend(marks, engines, loc="outside lower center", ncols=2, fontsize="small")
     note = "a point for each seed, a line at their mean; every panel has a scale of its own"

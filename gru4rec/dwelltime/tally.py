@@ -28,7 +28,7 @@ class Tally:
         positive = self._counted.filter(pl.col("Dwell") > 0).sort("Dwell")
         if positive.is_empty():
             raise ValueError(f"none of {self.events:,} events has a dwell time above zero")
-        zero = self._counted.filter(pl.col("Dwell") == 0)["events"].sum()
+        zero = int(self._counted.filter(pl.col("Dwell") == 0)["events"].sum())
         return Statistics(self.events, self.sessions, zero, positive["Dwell"].to_numpy(), positive["events"].to_numpy())
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gru4rec import options
-from gru4rec.baselines import NAMES
+from gru4rec.baselines.of_the_papers import NAMES
 from gru4rec.commands.arguments import DTYPES
 from gru4rec.frames import Columns
 from gru4rec.published import Params
@@ -65,6 +65,15 @@ def check(given: argparse.Namespace, inputs: Iterable[Path | None]) -> None:
         value = getattr(given, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+
+
+def check_source(given: argparse.Namespace, raw: Iterable[str] = ()) -> None:
+    """Raise ValueError for one of --train and --test alone, or for both beside an option ``raw`` of data to prepare."""
+    if (given.train is None) != (given.test is None):
+        raise ValueError("--train and --test go together")
+    for name in raw if given.train else ():
+        if getattr(given, name):
+            raise ValueError(f"--{name.replace('_', '-')} and --train/--test: one of the two is accepted")
 
 
 def choose(names: Iterable[str], configs: Mapping[str, Params]) -> dict[str, Params]:

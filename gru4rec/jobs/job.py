@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from gru4rec import checkpoints, engines, files, metrics, models, terminal, training
-from gru4rec.baselines import evaluate_baselines, evenly_chosen_sessions
+from gru4rec.baselines.of_the_papers import evaluate_baselines, evenly_chosen_sessions
 from gru4rec.checkpoints import Checkpoint
 from gru4rec.datasets.prepared import Dataset
 from gru4rec.engines import EngineSpec

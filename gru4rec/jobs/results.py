@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gru4rec import files
-from gru4rec.baselines import POPULARITY, BaselineResult
+from gru4rec.baselines.of_the_papers import POPULARITY, BaselineResult
 from gru4rec.datasets.prepared import Dataset
 from gru4rec.environment import environment, machine, versions
 from gru4rec.metrics import by_metric

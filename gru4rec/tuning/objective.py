@@ -83,22 +83,25 @@ class Objective:
     def options(self, trial: FrozenTrial) -> Params:
         """All options of a trial that has been, in the published order."""
         found = self.fixed | self.space.options(trial.params)
-        return {name: found[name] for name in OPTIONS if name in found}
+        return {name: found[name] for name in (*OPTIONS, *found) if name in found}
 
     def __call__(self, trial: optuna.Trial) -> float:
         gc.collect()  # the model of the trial before this one, which its compiled functions refer to
         gru = self.maker.create(self.fixed | self.space.suggest(trial), self.data.columns)
         measured: dict[str, float] = {}
 
+        def measure() -> None:
+            test = self.test
+            found = metrics.evaluate(self.maker.spec, gru, test.frame, test.columns, (self.cut_off,), self.mode)
+            measured.update(zip(NAMES, found[self.cut_off]))
+            trial.set_user_attr("measured", measured)
+
         def after_epoch(epoch: Epoch) -> None:
             is_last = epoch.number == gru.n_epochs
             trial.set_user_attr("epochs", epoch.number)
             if not (is_last or self.pruning):
                 return
-            test = self.test
-            found = metrics.evaluate(self.maker.spec, gru, test.frame, test.columns, (self.cut_off,), self.mode)
-            measured.update(zip(NAMES, found[self.cut_off]))
-            trial.set_user_attr("measured", measured)
+            measure()
             trial.report(measured[self.metric], epoch.number)
             if not is_last and trial.should_prune():
                 raise optuna.TrialPruned
@@ -111,4 +114,6 @@ class Objective:
         if run.diverged:
             trial.set_user_attr(DIVERGED, True)
             return 0.0
+        if not measured:  # a baseline has no epochs
+            measure()
         return measured[self.metric]

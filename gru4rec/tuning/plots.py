@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from optuna.trial import TrialState
 
 from gru4rec.files import written_whole
-from gru4rec.tuning.study import completed, done
+from gru4rec.tuning.study import completed, done, value
 
 NAMES = ("history.png", "importance.png")
 _BLUE, _GREY, _RED = "#4477aa", "0.55", "#cc3311"
@@ -38,7 +38,7 @@ def history(study: optuna.Study, metric: str) -> Figure | None:
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     pruned = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.intermediate_values]
     if complete:
-        numbers, values = [trial.number for trial in complete], [trial.value for trial in complete]
+        numbers, values = [trial.number for trial in complete], [value(trial) for trial in complete]
         best = np.maximum.accumulate(values)
         axes.step([*numbers, trials[-1].number], [*best, best[-1]], where="post", color=_RED, label="best so far")
         axes.plot(numbers, values, "o", color=_BLUE, label="completed")

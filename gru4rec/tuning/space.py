@@ -8,29 +8,32 @@ values, in which lists stand as [100, 50] or "100/50". The objects stand one a l
 import itertools
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from gru4rec import files, options
+from gru4rec.baselines.options import Table
 from gru4rec.options import OPTIONS, as_text
 from gru4rec.published import Params
 from gru4rec.terminal import quoted, shortened
 
 _KEYS = ("name", "dtype", "values", "step", "log")
-_RANGES = {"int": IntDistribution, "float": FloatDistribution}
+Distribution = CategoricalDistribution | IntDistribution | FloatDistribution
+_RANGES: dict[str, Callable[..., Distribution]] = {"int": IntDistribution, "float": FloatDistribution}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A constructor option of GRU4Rec and the values that it may take."""
+    """A constructor option of GRU4Rec, or of a baseline, and the values that it may take."""
 
     name: str
-    distribution: BaseDistribution
+    distribution: Distribution
+    parse: options.Parse = options.parse
 
     def ends(self) -> list[Any]:
         """All categories, or the lowest and the highest value, as the option takes them."""
@@ -40,14 +43,15 @@ class Parameter:
 
     def option(self, value: Any) -> Any:
         """The option's value for one that Optuna gives. Raises ValueError where it does not fit the option."""
-        return options.parse(self.name, as_text(value))
+        return self.parse(self.name, as_text(value))
 
     def suggest(self, trial: optuna.Trial) -> Any:
         d = self.distribution
         if isinstance(d, CategoricalDistribution):
             return self.option(trial.suggest_categorical(self.name, d.choices))
-        suggest = trial.suggest_int if isinstance(d, IntDistribution) else trial.suggest_float
-        return self.option(suggest(self.name, d.low, d.high, step=d.step, log=d.log))
+        if isinstance(d, IntDistribution):
+            return self.option(trial.suggest_int(self.name, d.low, d.high, step=d.step, log=d.log))
+        return self.option(trial.suggest_float(self.name, d.low, d.high, step=d.step, log=d.log))
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,14 @@ def _pairs(parameters: tuple[Parameter, ...]) -> Iterator[Params]:
             yield dict(zip(names, values))
 
 
-def read(path: Path) -> Space:
-    """A space from a file. Raises ValueError naming the file and what does not fit, OSError where it can't be read."""
+def read(path: Path, known: Table | None = None) -> Space:
+    """A space from a file, of the options ``known``, GRU4Rec's where it is not said.
+
+    Raises ValueError naming the file and what does not fit, OSError where it can't be read.
+    """
     text = files.read_text(path, most=2**20)
     try:
-        parameters = [_parameter(entry) for entry in _objects(text)]
+        parameters = [_parameter(entry, known) for entry in _objects(text)]
     except RecursionError:
         raise ValueError(f"{path}: it is nested too deeply") from None
     except ValueError as problem:  # of the decoders too
@@ -124,20 +131,29 @@ def _objects(text: str) -> Iterator[Any]:
                 raise ValueError(f"line {number} is no JSON object: {problem}") from None
 
 
-def _parameter(entry: Any) -> Parameter:
+def of_baseline(known: Table, entries: Iterable[dict[str, Any]]) -> Space:
+    """A space from the objects that a file would hold."""
+    return Space(tuple(_parameter(entry, known) for entry in entries))
+
+
+def _parameter(entry: Any, known: Table | None) -> Parameter:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise ValueError(f"{shortened(json.dumps(entry))}: an object with name, dtype and values is needed")
     name = entry["name"]
-    if name not in OPTIONS:
-        raise ValueError(f"name={quoted(name)}: no option of GRU4Rec; {', '.join(OPTIONS)} are accepted")
+    model, names = "GRU4Rec", tuple(OPTIONS)
+    parse: options.Parse = options.parse
+    if known is not None:
+        model, names, parse = known.model, known.names, known.parse
+    if name not in names:
+        raise ValueError(f"name={quoted(name)}: no option of {model}; {', '.join(names)} are accepted")
     if unknown := [key for key in entry if key not in _KEYS]:
         raise ValueError(f"{name}: unknown key {quoted(unknown[0])}; {', '.join(_KEYS)} are accepted")
-    parameter = Parameter(name, _distribution(name, entry))
+    parameter = Parameter(name, _distribution(name, entry), parse)
     parameter.ends()  # raises for a value of another kind than the option's
     return parameter
 
 
-def _distribution(name: str, entry: dict[str, Any]) -> BaseDistribution:
+def _distribution(name: str, entry: dict[str, Any]) -> Distribution:
     dtype, values = entry.get("dtype"), entry.get("values")
     if not isinstance(values, list) or not values:
         raise ValueError(f"{name}: values={shortened(json.dumps(values))}: a list is needed")
@@ -159,7 +175,7 @@ def _distribution(name: str, entry: dict[str, Any]) -> BaseDistribution:
     if step is not None and not (_is_number(step, accepted) and step > 0):
         shown = shortened(json.dumps(step))
         raise ValueError(f"{name}: step={shown}: a number above 0 is accepted, for int a whole one")
-    made = {} if step is None else {"step": step}
+    made: dict[str, Any] = {} if step is None else {"step": step}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a step that does not lead from the lowest to the highest value

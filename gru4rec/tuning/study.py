@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.samplers import BaseSampler, TPESampler
@@ -148,7 +148,12 @@ def done(study: optuna.Study) -> list[FrozenTrial]:
 def completed(study: optuna.Study) -> list[FrozenTrial]:
     """Completed trials, the best first."""
     found = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sorted(found, key=lambda trial: (-trial.value, trial.number))
+    return sorted(found, key=lambda trial: (-value(trial), trial.number))
+
+
+def value(trial: FrozenTrial) -> float:
+    """The measure of a completed trial."""
+    return cast(float, trial.value)
 
 
 def good(study: optuna.Study) -> list[FrozenTrial]:
@@ -195,7 +200,7 @@ def work(
             time.sleep(_POLL)
             continue
         current.clear()
-        problem = None
+        problem: Exception | None = None
         try:
             study.optimize(watched, n_trials=1)
         except KeyboardInterrupt:
@@ -203,11 +208,11 @@ def work(
             raise
         except Exception as error:
             problem = error
-        if not current:
+        if problem and not current:
             raise problem
         failures = failures + 1 if problem else 0
         after_trial(_trial(study, current[0]), problem)
-        if failures == FAILURES:
+        if problem and failures == FAILURES:
             raise problem
 
 

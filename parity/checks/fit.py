@@ -85,7 +85,8 @@ def expected(check: Check, short: Scenario, reference: EngineSpec) -> Expected |
     spread = Spread(exact.plain(), replace(short, dtype="float32").plain(rounds=True), short.dtype)
     found, why = None, "the prefix of sessions gives no step"
     for records in _epochs(walk(engine, exact.params, exact.params["n_epochs"], scores=False)):
-        scales, loss_scale = {}, 0.0
+        loss_scale = 0.0
+        scales: dict[str, Scale] = {}
         for record in records:
             gone = not_finite(record)
             if gone:

@@ -71,7 +71,11 @@ def level_items(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def expected_ranking(
-    weights: Mapping[str, np.ndarray], item_ids: np.ndarray, params: Mapping[str, Any], test: pd.DataFrame, dtype: str
+    weights: Mapping[str, np.ndarray],
+    item_ids: pd.Index | np.ndarray,
+    params: Mapping[str, Any],
+    test: pd.DataFrame,
+    dtype: str,
 ) -> Ranking:
     """Rank the events of ``test`` over all items and over a list of four fifths of them, in every mode."""
     some = np.flatnonzero(np.arange(len(item_ids)) % 5 != 1)
@@ -84,7 +88,7 @@ def expected_ranking(
 
 def intervals(
     weights: Mapping[str, np.ndarray],
-    item_ids: np.ndarray,
+    item_ids: pd.Index | np.ndarray,
     params: Mapping[str, Any],
     test: pd.DataFrame,
     dtype: str,

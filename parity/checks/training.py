@@ -71,6 +71,7 @@ def draw(
     if np.isfinite(losses).all() and all(np.isfinite(values).all() for values in engine.get_weights().values()):
         found = evaluator.evaluate(engine, events, lists_of=prefixes, length=LENGTH, widths=params.get("layers", [100]))
         metrics = np.array([found.metrics[N] for N in evaluator.CUT_OFFS])
+        assert found.lists is not None  # lists_of asks for them
         lists, scores = pd.Index(ids).get_indexer(catalogue)[found.lists.items], found.lists.scores
     else:
         metrics = np.full((len(evaluator.CUT_OFFS), 2), np.nan)

@@ -6,7 +6,7 @@ weights moved by a little, eta; what they have become by a step, over eta, is th
 alone may have moved a weight tensor by a thousandth of it, nothing more is judged.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from parity.bounds import TRAJECTORY_CAP, forced
 from parity.measure import Check, Checks, Scale, error, norm
 from parity.protocol import Engine
-from parity.scale import again, measured, moved
+from parity.scale import again, entry, measured, moved
 from parity.walk import Record, lanes_in_step, not_finite
 
 ETA = {"float64": 2.0**-40, "float32": 2.0**-24}
@@ -43,12 +43,14 @@ class Spread:
 
     def scale(self, record: Record, part: Callable[[Record], Any]) -> Scale:
         """The scale of one figure of the step that :meth:`after` was last called with."""
+        if self.rough is None:
+            raise RuntimeError("no step was measured yet: call after first")
         pairs = [(part(self.rough), part(record))]
         return measured(part(record), [part(m) for m in self.moves if m], self.eta, pairs)
 
     def scales(self, record: Record, part: Callable[[Record], Mapping]) -> dict[str, Scale]:
         """The scales of several figures of that step, by name."""
-        return {name: self.scale(record, lambda r, name=name: part(r)[name]) for name in part(record)}
+        return {name: self.scale(record, entry(part, name)) for name in part(record)}
 
     def _step(self, engine: Engine, record: Record, last: Record | None, eta: float) -> Record:
         before = moved(record.before, eta, self.random) if last is None else last.after
@@ -120,7 +122,9 @@ def _say_how_far(check: Check, judged: int, steps: int) -> None:
     check.notes.append(f"judged on {judged} of {steps} steps" + ("" if judged == steps else "; chaos takes over then"))
 
 
-def _free(checks: Checks, engine: Engine, params: dict[str, Any], epochs: int) -> Iterator[tuple[float, dict]]:
+def _free(
+    checks: Checks, engine: Engine, params: dict[str, Any], epochs: int
+) -> Generator[tuple[float, dict], Record, None]:
     """Runs on by itself; is sent the reference's records, and gives back its own cost and weights.
 
     An engine that cannot draw masks takes the reference's, and its check ``dropout`` is not covered.

@@ -164,7 +164,7 @@ class _Run:
             self.try_all(name, "matrix", cases, self.unfaulted(name, cases))
 
 
-# ---- what is printed
+# What is printed.
 
 _COLUMNS = ("mutants", "golden", "matrix", "equivalent", "survived", "golden's share")
 
@@ -193,7 +193,7 @@ def _row(entries: list[Entry], known: dict) -> list[str]:
     golden = sum(each.by_golden for each in tried)
     survived = [each for each in tried if each.survived]
     open_ones = len(book.unexplained(tried, known))
-    later = sum(each.outcome.result == "caught" for each in tried) - golden
+    later = sum(each.tried.result == "caught" for each in tried) - golden
     counts = len(tried), golden, later, len(survived) - open_ones, open_ones
     return [*map(str, counts), _share(entries, known)]
 
@@ -221,7 +221,7 @@ def _by_check(found: Book) -> Any:
 
 
 def _first(each: Entry) -> str:
-    out = each.outcome
+    out = each.tried
     return {
         "bound": out.check,
         "error": "the engine raised an error",
@@ -233,7 +233,7 @@ def _first(each: Entry) -> str:
 
 
 def _fate(each: Entry, known: dict) -> str:
-    out = each.outcome
+    out = each.tried
     if out.result == "caught":
         return f"{out.stage}: {_first(each)}: {out.where} ({out.within})"
     if out.result == "not in force":
@@ -257,10 +257,10 @@ def difference(mutant: tree.Mutant, around: int = 30) -> str:
 def _summary(found: Book, known: dict, out: Path) -> str:
     tried = [each for each in found.entries if each.outcome]
     engines = ", ".join(dict.fromkeys(each.engine for each in found.entries))
-    golden, caught = sum(e.by_golden for e in tried), sum(e.outcome.result == "caught" for e in tried)
+    golden, caught = sum(e.by_golden for e in tried), sum(e.tried.result == "caught" for e in tried)
     left, survived = book.unexplained(tried, known), sum(each.survived for each in tried)
     stale = sum(each.mutant.key[:4] in known for each in tried if not each.survived)
-    seconds = sum(each.outcome.seconds for each in tried)
+    seconds = sum(each.tried.seconds for each in tried)
     rate = share(tried, known)
     met = "" if rate is None else f", {100 * rate:.1f} % of those that are not equivalent ({100 * WANTED:.0f} % wanted)"
     parts = [

@@ -4,6 +4,7 @@ import argparse
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.progress import Progress
@@ -115,7 +116,7 @@ def _check_out(out: Path, overwrite: bool, inputs: list[Path | None]) -> None:
 
 
 def _params(options: argparse.Namespace) -> dict:
-    params = {}
+    params: dict[str, Any] = {}
     if options.config:
         chosen = choose([options.config])
         if len(chosen) > 1:

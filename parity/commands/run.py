@@ -5,7 +5,10 @@ import shlex
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+
+from rich.status import Status
 
 from gru4rec import engines, terminal
 from gru4rec.options import choose, parse_pair
@@ -67,10 +70,8 @@ def execute(options: argparse.Namespace) -> int:
         for candidate in specs[1:]:
             title = f"{scenario.name}, {candidate.name}"
             with console.status(title) as status:
-                result = compare(
-                    scenario, specs[0], candidate, modes, options.steps,
-                    lambda what, status=status, title=title: status.update(f"{title}: {what}"),
-                )  # fmt: skip
+                tell = partial(_tell, status, title)
+                result = compare(scenario, specs[0], candidate, modes, options.steps, tell)
             results.append(result)
             print_result(console, result)
     if options.out:
@@ -114,13 +115,18 @@ def print_result(console, result: Result) -> None:
         console.print(f"note: {note}")
 
 
+def _tell(status: Status, title: str, what: str) -> None:
+    status.update(f"{title}: {what}")
+
+
 def _summary(results: list[Result]) -> str:
     checks = [check for result in results for check in result.checks.values()]
     compared = f"{sum(check.compared for check in checks):,} comparisons"
-    first = next((r for r in results if r.checks.first_failure), None)
+    failures = ((result, result.checks.first_failure) for result in results)
+    first, failure = next(((result, found) for result, found in failures if found), (None, None))
     cause = ""
-    if first:
-        check, comparison = first.checks.first_failure
+    if first and failure:
+        check, comparison = failure
         cause = f"; first past its bound: {check.name}, {comparison.where} ({first.scenario.name}, {first.candidate})"
     verdict = Verdict.of(result.checks.verdict for result in results)
     counts = tables.counted((check.verdict for check in checks), "checks")

@@ -23,7 +23,8 @@ def execute(options: argparse.Namespace) -> int:
         "The smallest fault that is caught", "times 1 + epsilon", "check", *UNIT, right=tuple(UNIT)
     )
     for at, (place, _) in enumerate(found["float64"]):
-        shown = ("none" if found[dtype][at][1] is None else f"{2.0 ** -found[dtype][at][1]:.0e}" for dtype in UNIT)
+        caught = (found[dtype][at][1] for dtype in UNIT)
+        shown = ("none" if k is None else f"{2.0**-k:.0e}" for k in caught)
         made.add_row(place.name, place.check, *shown)
     made.add_row("bound", f"{ULPS} units", *(f"{ULPS * unit:.0e}" for unit in UNIT.values()))
     terminal.console().print(made)

@@ -201,12 +201,12 @@ def _parts(specs: list[engines.EngineSpec], task: dict[str, Any]) -> Iterator[Pa
     for dtype in ("float64", "float32"):
         found = []
         for number, config in enumerate(few_configs(task["configs"])):
-            found.append((f"configuration {number + 1}", matrix.try_config(config, *specs[:2], dtype).checks))
+            found.append((f"configuration {number + 1}", matrix.try_config(config, specs[0], specs[1], dtype).checks))
         if found:
             yield replace(_part("matrix", dtype, found), kernel=kernel)
     for dtype in ("float64", "float32") if task["steps"] else ():
         scenario = Scenario("bpr-max", RSC15["bpr-max"], data.embedded(), dtype)
-        checks = compare.compare(scenario, *specs[:2], steps=task["steps"]).checks
+        checks = compare.compare(scenario, specs[0], specs[1], steps=task["steps"]).checks
         checks.pop("training", None)  # full runs have a command of their own
         yield replace(_part("run", dtype, [("bpr-max", checks)]), kernel=kernel)
 

@@ -134,7 +134,7 @@ def _chosen(options: argparse.Namespace, stored: Sample) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-# ---- judging
+# Judging.
 
 
 def _draw_all(tasks: list[Task], jobs: int, console, done=lambda at, drawn: None) -> list[Drawn]:
@@ -156,7 +156,8 @@ def _checked(reference: Runs, drawn: list[Drawn]) -> tuple[Checks, list[equivale
     if check.broken or lacking:
         check.not_covered += [lacking] if lacking else []
         return checks, []
-    return checks, check_training(checks, reference, Runs.joined([part.runs for part in drawn]))
+    runs = Runs.joined([part.runs for part in drawn if part.runs is not None])
+    return checks, check_training(checks, reference, runs)
 
 
 def _verdict(checks: Checks, tests: list[equivalence.Equivalence]) -> str:
@@ -289,7 +290,7 @@ def _conclude(stored: Sample, verdicts: dict[tuple[str, str], str]) -> int:
     return 1 if count["failed"] else 3 if count["not covered"] else 0
 
 
-# ---- does the test have power, and no false alarms?
+# Does the test have power, and no false alarms?
 
 
 def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], dataset: Dataset) -> int:
@@ -310,10 +311,13 @@ def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], da
             alarms = max(alarms, shares["failed"])
             made.add_row(setting, str(count), *(f"{shares[key]:.1%}" for key in ("held", "not covered", "failed")))
     console.print(made)
-    pairs = [(fault, s) for fault in FAULTS for s in chosen if faulty(stored.params(s), fault)]
+    changed = {
+        (fault, s): params for fault in FAULTS for s in chosen if (params := faulty(stored.params(s), fault))
+    }
+    pairs = list(changed)
     tasks = [
-        Task(name, device, faulty(stored.params(setting), fault), dataset, first + k, stored.prefixes)
-        for fault, setting in pairs
+        Task(name, device, params, dataset, first + k, stored.prefixes)
+        for params in changed.values()
         for k in range(runs)
     ]
     drawn = _draw_all(tasks, options.jobs, console)
@@ -337,7 +341,7 @@ def _selftest(options: argparse.Namespace, stored: Sample, chosen: list[str], da
     return 1 if missed or alarms > equivalence.LEVEL else 0 if pairs else 3
 
 
-# ---- recording
+# Recording.
 
 
 def _record(options: argparse.Namespace, dataset: Dataset) -> int:
@@ -357,7 +361,12 @@ def _record(options: argparse.Namespace, dataset: Dataset) -> int:
     console = terminal.console()
     console.print(f"{len(todo)} of {runs * len(chosen)} runs of {names[0]} are to be made, in {work.folder}")
     tasks = [Task(names[0], device, chosen[setting], dataset, seed, None) for setting, seed in todo]
-    drawn = _draw_all(tasks, options.jobs, console, lambda at, one: one.runs and work.keep(*todo[at], one.runs))
+
+    def keep(at: int, one: Drawn) -> None:
+        if one.runs:
+            work.keep(*todo[at], one.runs)
+
+    drawn = _draw_all(tasks, options.jobs, console, keep)
     problems = [part.broken or part.lacks for part in drawn if part.runs is None]
     if problems:
         raise RuntimeError(f"{len(problems)} runs were not made: {problems[0]}")

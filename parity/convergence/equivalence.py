@@ -29,7 +29,7 @@ overlaps would be taken for independent, which they are not.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +107,7 @@ class Equivalence:
         return least_runs(enough)
 
 
-# ---- figures of runs
+# Figures of runs.
 
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -153,7 +153,7 @@ def margin_of(group: Group) -> float:
     return max(RELATIVE * abs(group.mean), DEVIATIONS * group.deviation)
 
 
-# ---- the tests
+# The tests.
 
 
 def welch(a: Group, b: Group) -> tuple[float, float]:
@@ -173,7 +173,7 @@ def p_values(delta: float, margin: float, error: float, freedom: float) -> tuple
     return float(equivalent), float(min(beyond, 1.0))
 
 
-def holm(p: np.ndarray) -> np.ndarray:
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """Holm's adjusted p-values, in the order given."""
     p, order = np.asarray(p, float), np.argsort(p, kind="stable")
     adjusted = np.empty(len(p))
@@ -181,7 +181,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def hochberg(p: np.ndarray) -> np.ndarray:
+def hochberg(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """Hochberg's adjusted p-values, in the order given: all are up to LEVEL where the largest of ``p`` is."""
     p, order = np.asarray(p, float), np.argsort(p, kind="stable")
     adjusted = np.empty(len(p))
@@ -245,12 +245,14 @@ def _tested(pairs: list[tuple[Group, Group]], lone: list[Group]) -> list[Equival
         error, freedom = welch(a, b)
         reach = error * stats.t.isf(LEVEL, freedom)
         delta = b.mean - a.mean
-        zero = p_values(delta, 0.0, error, freedom)[1]
-        found.append(((delta - reach, delta + reach), *p_values(delta, margin, error, freedom), zero))
+        not_zero = p_values(delta, 0.0, error, freedom)[1]
+        found.append(((delta - reach, delta + reach), *p_values(delta, margin, error, freedom), not_zero))
     equivalent = hochberg([part[1] for part in found])
     beyond, zero = holm([part[2] for part in found]), holm([part[3] for part in found])
     return [
-        Equivalence(figure, a, b, margins[k], found[k][0], *map(float, (equivalent[k], beyond[k], zero[k])), lone[k])
+        Equivalence(
+            figure, a, b, margins[k], found[k][0], float(equivalent[k]), float(beyond[k]), float(zero[k]), lone[k]
+        )
         for k, (figure, (a, b)) in enumerate(zip(FIGURES, pairs))
     ]
 

@@ -40,7 +40,7 @@ class Runs:
     def __len__(self) -> int:
         return len(self.seeds)
 
-    def take(self, which: Sequence[int]) -> "Runs":
+    def take(self, which: Sequence[int] | np.ndarray) -> "Runs":
         return Runs(**{field.name: getattr(self, field.name)[np.asarray(which)] for field in fields(self)})
 
     @classmethod

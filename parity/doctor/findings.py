@@ -66,7 +66,7 @@ class Doctor:
     def __post_init__(self) -> None:
         self.data = embedded(sessions=40, items=25, test_sessions=14)
 
-    # -- what is collected
+    # What is collected.
 
     def say(
         self, topic: str, what: str, right: bool, advice: str = "", found: str = "", outcome: Outcome = Outcome.WRONG

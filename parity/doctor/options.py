@@ -3,6 +3,7 @@
 import inspect
 import itertools
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from gru4rec.engines import NAMES
@@ -123,12 +124,15 @@ BASE = dict(
     adapt="adagrad",
 )
 
+_MORE: tuple[dict[str, Any], ...] = (
+    {"momentum": 0.3}, {}, {"adapt": None}, {"n_sample": 0}, {"n_sample": 0, "adapt": None},
+)  # fmt: skip
 # Tried in this order; the first that the engine takes is examined.
 BASES = [
-    BASE | dict(loss=loss, final_act=act) | more
+    {**BASE, "loss": loss, "final_act": act, **more}
     for (loss, act), more in itertools.product(
         (("bpr-max", "linear"), ("cross-entropy", "softmax"), ("top1", "tanh"), ("bpr", "linear")),
-        ({"momentum": 0.3}, {}, {"adapt": None}, {"n_sample": 0}, {"n_sample": 0, "adapt": None}),
+        _MORE,
     )
 ]
 
@@ -167,10 +171,9 @@ def choose_base(doctor: Doctor) -> None:
 
 def published_options(doctor: Doctor) -> list[Option]:
     """Which options the constructor takes, and with which defaults."""
-    try:
+    parameters: Mapping[str, inspect.Parameter] = {}
+    with suppress(TypeError, ValueError):  # of a class that does not say
         parameters = inspect.signature(doctor.spec.cls).parameters
-    except (TypeError, ValueError):
-        parameters = {}
     takes_any = not parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     shown = _as_attributes(doctor)
     table = [_option(doctor, name, value, parameters, takes_any, shown) for name, value in PUBLISHED.items()]

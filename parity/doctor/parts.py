@@ -1,5 +1,7 @@
 """Parts that settings may have: a constrained embedding, dropout."""
 
+from typing import Any
+
 import numpy as np
 
 from parity.doctor.findings import Doctor
@@ -11,7 +13,7 @@ from parity.protocol import Engine
 
 def constrained(doctor: Doctor) -> None:
     """The order of the rows in the gradient of a constrained embedding."""
-    params = dict(constrained_embedding=True)
+    params: dict[str, Any] = dict(constrained_embedding=True)
     engine, own = doctor.prepared(**params), doctor.plain(**params)
     case = case_of(own, doctor.base["batch_size"])
     M = len(case.batch.X)
@@ -26,7 +28,7 @@ def constrained(doctor: Doctor) -> None:
     ):
         return
     wanted, found = take(own, case, True), take(engine, case, True)
-    own_rows = wanted.gradients["Wy"]
+    own_rows = (wanted.gradients or {})["Wy"]
     rows = np.asarray((found.gradients or {}).get("Wy", np.zeros(0)))
     swapped = np.vstack([own_rows[M:], own_rows[:M]])
     if distance(rows, own_rows) < doctor.close:
@@ -53,10 +55,10 @@ def constrained(doctor: Doctor) -> None:
 
 def dropout(doctor: Doctor) -> None:
     """Sites, draws, and a step given masks."""
-    params = dict(dropout_p_hidden=0.4)
+    params: dict[str, Any] = dict(dropout_p_hidden=0.4)
     say, engine, own = doctor.say, doctor.prepared(**params), doctor.plain(**params)
     M, close = doctor.base["batch_size"], doctor.close
-    sites = [tuple(site) for site in engine.dropout_sites()]
+    sites: list[tuple[Any, ...]] = [tuple(site) for site in engine.dropout_sites()]
     wanted_sites = own.dropout_sites()
     right = [s[:2] for s in sites] == [s[:2] for s in wanted_sites] and np.allclose(
         [s[2] for s in sites], [s[2] for s in wanted_sites]

@@ -29,7 +29,7 @@ def first_start(doctor: Doctor) -> Engine:
         topic,
         "itemidmap",
         isinstance(itemidmap, pd.Series)
-        and np.array_equal(itemidmap.index, items)
+        and np.array_equal(itemidmap.index, np.asarray(items))
         and np.array_equal(itemidmap.to_numpy(), np.arange(len(items))),
         "a pandas Series: index = item ids in order of first appearance in the frame as given, before any sorting; "
         "values 0..n-1",
@@ -133,7 +133,7 @@ def batches_given(doctor: Doctor) -> None:
     other = doctor.spec.create(doctor.base, doctor.dtype, 43)
     other.prepare(doctor.data.train.copy(), STORE)
     weights = doctor.prepared().get_weights()
-    differs = any(not np.array_equal(w, weights.get(n)) for n, w in other.get_weights().items())
+    differs = any(n not in weights or not np.array_equal(w, weights[n]) for n, w in other.get_weights().items())
     say("draws", "another seed", differs, "the option seed has no effect: seed the NumPy stream with it")
 
 

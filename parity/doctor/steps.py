@@ -1,6 +1,6 @@
 """One training step against the harness's own program: form of the GRU, cost, gradients, update."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +54,7 @@ class Outcomes(NamedTuple):
     """What a step leaves. Gradients are None where they were not asked for."""
 
     cost: float
-    gradients: dict[str, np.ndarray] | None
+    gradients: Mapping[str, np.ndarray] | None
     hidden: list[np.ndarray]
     weights: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
@@ -129,7 +129,7 @@ def _untouched(doctor: Doctor, engine: Engine, case: Case) -> None:
     weights = {n: w.copy() for n, w in engine.get_weights().items()}
     hidden = [H.copy() for H in case.hidden]
     engine.set_hidden(hidden)
-    engine.train_step(*given, masks=case.masks, gradients=False)
+    engine.train_step(given[0], given[1], given[2], masks=case.masks, gradients=False)
     same = all(map(np.array_equal, given, case.batch)) and all(map(np.array_equal, hidden, case.hidden))
     doctor.say("step", "the caller's arrays", same, "X, Y, R or the hidden state given are changed: work on copies")
     unread = np.setdiff1d(np.arange(engine.n_items), np.r_[case.batch.X, case.batch.Y])
@@ -222,7 +222,7 @@ def _optimizer(doctor: Doctor, case: Case, wanted: Outcomes, found: Outcomes) ->
             "update",
             f"state {slot}",
             not wrong,
-            _RULES.get(slot, "see section 8 of the published behaviour, in parity/plain/optimizers.py"),
+            _RULES.get(slot, "see parity/plain/optimizers.py"),
             "; ".join(
                 f"{what}: {', '.join(n for n in wrong if wrong[n] == what)}" for what in dict.fromkeys(wrong.values())
             ),
@@ -250,14 +250,14 @@ def _only_repeated(case: Case, wanted: Outcomes, found: Outcomes, names: list[st
 def _gradients(doctor: Doctor, engine: Engine, case: Case, wanted: Outcomes, without: Outcomes) -> None:
     """Names, shapes and values, and that asking for them changes nothing."""
     found = take(engine, case, True)
-    given = found.gradients or {}
+    given, own = found.gradients or {}, wanted.gradients or {}
     doctor.say(
         "step",
         "with and without gradients",
         all(distance(w, without.weights.get(n)) < doctor.close for n, w in found.weights.items()),
         "the two calls leave other weights: they are to be one step, of one program if possible",
     )
-    shapes = {n: np.shape(g) for n, g in given.items()}, {n: np.shape(g) for n, g in wanted.gradients.items()}
+    shapes = {n: np.shape(g) for n, g in given.items()}, {n: np.shape(g) for n, g in own.items()}
     doctor.say(
         "gradients",
         "names and shapes",
@@ -265,7 +265,7 @@ def _gradients(doctor: Doctor, engine: Engine, case: Case, wanted: Outcomes, wit
         f"dense tensors whole; row tensors (Wx0 or E, Wy, By) a row an occurrence; wanted: {shapes_of(shapes[1])}",
         shapes_of(shapes[0]),
     )
-    both = {n: factor(given[n], g) for n, g in wanted.gradients.items() if shapes[0].get(n) == np.shape(g)}
+    both = {n: factor(given[n], g) for n, g in own.items() if shapes[0].get(n) == np.shape(g)}
     wrong = {n: k for n, (k, rest) in both.items() if rest > doctor.close or abs(k - 1) > doctor.close}
     words = ", ".join(f"{n} ({k:.4g} times wanted)" if both[n][1] < 1e-6 else n for n, k in wrong.items())
     doctor.say(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from parity.checks.ranking import MODES, Columns, check_ranking, expected_ranking, known_events, level_items
 from parity.doctor.findings import STORE, Doctor, Outcome
-from parity.doctor.forms import DOCUMENTED, advice_on, distance, equal, form_of
+from parity.doctor.forms import DOCUMENTED, Form, advice_on, distance, equal, form_of
 from parity.doctor.options import PUBLISHED
 from parity.doctor.steps import case_of
 from parity.measure import Checks
@@ -32,7 +32,7 @@ def scored(doctor: Doctor) -> None:
     wanted, then = own.scores(X, hidden)
     say("scores", "shape", np.shape(scores) == wanted.shape, "(M, n_items), a column an item", f"{np.shape(scores)}")
     right = len(following) == len(then) and all(distance(a, b) < doctor.close for a, b in zip(following, then))
-    form = DOCUMENTED
+    form: Form | None = DOCUMENTED
     if not right and len(following) == len(then):
         form = form_of(case.weights, X, hidden[0], following[0], doctor.base["hidden_act"], doctor.close)
     advice = f"one (M, L) array a layer, after these items. {'' if form == DOCUMENTED else advice_on(form)}"
@@ -86,7 +86,8 @@ def fitted(doctor: Doctor) -> None:
     """fit against the engine's own steps: losses and weights of two epochs."""
     if not callable(getattr(doctor.spec.cls, "fit", None)):
         raise NotImplementedError("no fit")
-    engine, losses, given = doctor.create(), [], doctor.data.train.copy()
+    engine, given = doctor.create(), doctor.data.train.copy()
+    losses: list[tuple[int, float]] = []
     engine.fit(given, STORE, on_epoch_end=lambda epoch, loss: losses.append((epoch, float(loss))))
     say = doctor.say
     say(
@@ -142,7 +143,7 @@ def evaluated(doctor: Doctor) -> None:
         },
     }
     for name in ("ranks", "evaluate_gpu"):
-        function = getattr(evaluation, name, None)
+        function: Any = getattr(evaluation, name, None)
         if not doctor.say(
             topic, name, callable(function), "needed for the checks ranks and metrics", "", Outcome.MISSING
         ):

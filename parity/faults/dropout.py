@@ -12,7 +12,7 @@ FAMILY = Family()
 def rate_as_keep_rate() -> Patches:
     from keras_port.settings import Settings
 
-    sites = Settings.dropout_sites.fget
+    sites = vars(Settings)["dropout_sites"].fget
 
     def swapped(self):
         return [(name, width, 1.0 - retain) for name, width, retain in sites(self)]

@@ -23,6 +23,13 @@ class Entry:
     outcome: Outcome | None = None
 
     @property
+    def tried(self) -> Outcome:
+        """The outcome. Raises ValueError where it was not tried yet."""
+        if self.outcome is None:
+            raise ValueError(f"{self.mutant.module}: a mutant was not tried yet")
+        return self.outcome
+
+    @property
     def survived(self) -> bool:
         return self.outcome is not None and self.outcome.result == "survived"
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
-    """Where an expression stands. parent: the node that holds it in ``field``. index: it is (part of) a subscript."""
+    """Where an expression stands: its parent holds it in ``field``; is_index: it is (part of) a subscript."""
 
     parent: ast.AST
     field: str
-    index: bool
+    is_index: bool
 
 
 Operator = Callable[[ast.expr, Place], Iterator[ast.expr]]
@@ -64,7 +64,7 @@ def _arithmetic(node: ast.expr, place: Place) -> Iterator[ast.expr]:
     """``a + b`` to ``a - b``, ``a * b`` to ``a / b``, ``a ** b`` to ``a * b``, ``-a`` to ``a``."""
     if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC and not _joins_texts(node):
         yield changed(node, op=_ARITHMETIC[type(node.op)]())
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not place.index:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not place.is_index:
         yield node.operand
 
 
@@ -93,7 +93,7 @@ def _comparison(node: ast.expr, place: Place) -> Iterator[ast.expr]:
 @_operator("constant")
 def _constant(node: ast.expr, place: Place) -> Iterator[ast.expr]:
     """0 to 1, 1 to 0 and 2, an integer by one up and down, 0.5 to 1, an epsilon to nothing, others doubled; flags."""
-    if not isinstance(node, ast.Constant) or place.index or _is_axis(place) or isinstance(node.value, (str, bytes)):
+    if not isinstance(node, ast.Constant) or place.is_index or _is_axis(place) or isinstance(node.value, (str, bytes)):
         return
     if isinstance(place.parent, ast.keyword) and place.parent.arg in _COSTS:
         return
@@ -229,8 +229,9 @@ def _whole(node: ast.expr) -> int | None:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         value = _whole(node.operand)
         return None if value is None else -value
-    is_whole = isinstance(node, ast.Constant) and isinstance(node.value, int) and not isinstance(node.value, bool)
-    return node.value if is_whole else None
+    if isinstance(node, ast.Constant) and isinstance(node.value, int) and not isinstance(node.value, bool):
+        return node.value
+    return None
 
 
 def _joins_texts(node: ast.BinOp) -> bool:

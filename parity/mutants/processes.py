@@ -115,7 +115,8 @@ def run_each(job: Job, tasks: Sequence[tuple], jobs: int, silence: float, gigaby
     Yields:
         :class:`Done`. A process that was ended, or that ended itself without a result, gives an :class:`Outcome`.
     """
-    context, waiting, running = get_context("forkserver"), list(enumerate(tasks))[::-1], []
+    context, waiting = get_context("forkserver"), list(enumerate(tasks))[::-1]
+    running: list[Any] = []
     try:
         while waiting or running:
             while waiting and len(running) < jobs:

@@ -50,7 +50,8 @@ def settings_of(number: int) -> list[Which]:
 
 def few_configs(number: int) -> list[dict[str, Any]]:
     """Configurations of the matrix that hold as many values of the options as so few can."""
-    design, chosen = matrix.design(), []
+    design = matrix.design()
+    chosen: list[dict[str, Any]] = []
     values: set[tuple[str, str]] = set()
     while design and len(chosen) < number:
         best = max(design, key=lambda config: len(_values(config) - values))

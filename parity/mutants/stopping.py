@@ -46,8 +46,9 @@ def _attempt(method: Callable) -> Callable:
         names = list(names)
         result = method(checks, names, *arguments)
         for name in names:
-            if checks[name].broken:
-                raise Caught(name, checks[name].broken, True)
+            broken = checks[name].broken
+            if broken:
+                raise Caught(name, broken, True)
         return result
 
     return attempt

@@ -36,7 +36,7 @@ class Plain:
         self.act, self.rates = activation(params.get("hidden_act", "tanh")), Rates.of(params, dtype)
         self.slots = SLOTS[params.get("adapt", "adagrad") or ""] + (("vel",) if params.get("momentum", 0.0) > 0 else ())
 
-    # -- weights and state
+    # Weights and state.
 
     def build(self, n_items: int) -> None:
         """Draw the initial weights, in float64, in the published order."""
@@ -83,7 +83,7 @@ class Plain:
     def set_hidden(self, hidden: Sequence[Array]) -> None:
         self.hidden = [np.array(H, self.dtype) for H in hidden]
 
-    # -- data
+    # Data.
 
     def prepare(self, data: pd.DataFrame, sample_store: int = 10_000_000) -> None:
         """Item map, sessions, weights, first store of negative samples."""
@@ -129,7 +129,7 @@ class Plain:
             yield Batch(np.array(X), np.array(Y), np.array(R), np.array(list(lanes)))
             lanes = {lane: left[1:] for lane, left in lanes.items()}
 
-    # -- one step
+    # One step.
 
     def dropout_sites(self) -> list[tuple[str, int, float]]:
         p_embed, p_hidden = (self.params.get(f"dropout_p_{site}", 0.0) for site in ("embed", "hidden"))
@@ -165,7 +165,7 @@ class Plain:
         self.hidden = [np.where(np.asarray(R, bool)[:, None], self.as_dtype(0), h) for h in after]
         return Step(float(loss.sum() / self.as_dtype(self.B)), g if gradients else None)
 
-    def as_dtype(self, value: float) -> Any:
+    def as_dtype(self, value: float | np.floating) -> Any:
         """A constant in the engine's type."""
         return np.dtype(self.dtype).type(value)
 
@@ -200,7 +200,7 @@ class Plain:
             self.weights[name], new = updated(self.params, self.rates, self.weights[name], g, state, where)
             self.state |= {f"{slot}/{name}": value for slot, value in new.items()}
 
-    # -- prediction
+    # Prediction.
 
     def scores(self, X, hidden: Sequence[Array], items: Array | None = None) -> tuple[Array, list[Array]]:
         after, _ = self._forward(np.asarray(X), [np.asarray(H, self.dtype) for H in hidden], {})

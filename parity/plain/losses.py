@@ -23,7 +23,7 @@ def loss_of(o: Array, params: Mapping[str, Any], rounds: bool = False) -> tuple[
     """Each lane's loss, (M,), and its gradient with respect to the scores o (M, N) before final_act."""
     params = {**params, "rounds": rounds}
     name = str(params.get("final_act", "linear"))
-    p = _softmax(o) if name.startswith("softmax") else None
+    p = _softmax(o) if name.startswith("softmax") else np.empty(0)
     yhat = p if name == "softmax" else _minus_log(o) if name == "softmax_logit" else activation(name).of(o)
     loss, d = LOSSES[params.get("loss", "bpr-max")](yhat, params)
     if name == "softmax":
@@ -60,7 +60,8 @@ def _minus_log(o: Array) -> Array:
 
 def _targets(yhat: Array) -> tuple[Array, Array]:
     """The targets' mask (M, N) and scores (M, 1)."""
-    mask = np.eye(*yhat.shape, dtype=bool)
+    M, N = yhat.shape
+    mask = np.eye(M, N, dtype=bool)
     return mask, yhat[mask][:, None]
 
 

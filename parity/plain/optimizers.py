@@ -1,4 +1,4 @@
-"""The updates, for dense tensors and for the rows that a step read (section 8 of the published program's behaviour).
+"""The updates, for dense tensors and for the rows that a step read, as the published program makes them.
 
 An optimizer is one function: gradient and old state to the step, before the learning rate, and the new state. What is
 particular to repeated rows lies in ``Rows``: a sum takes every occurrence, a decay acts once, a set keeps the last.

@@ -123,7 +123,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, key: str) -> np.nda
                     f"shape {shape} of {dtype.str} has {declared} bytes, the archive holds {member.file_size - begin}"
                 )
             values = np.empty(math.prod(shape), dtype)
-            _fill(file, memoryview(values.view(np.uint8)) if values.nbytes else memoryview(b""))
+            _fill(file, values.view(np.uint8).data if values.nbytes else memoryview(b""))
     except _DAMAGE as problem:
         raise ValueError(f"{key}: {_words(problem)}") from None
     _check_bits(values, key)

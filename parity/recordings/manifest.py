@@ -43,7 +43,7 @@ def owed(recording: Recording) -> dict[str, int]:
 
     What a replay does more than once (a second program, ``fit``) counts once.
     """
-    kept = [step.kept for step in recording.kept]
+    kept = [step.kept for step in recording.kept if step.kept is not None]
     counted = {
         "batches": 1 + 3 * recording.n_steps + 1,
         "negatives": sum(len(step.samples) > 0 for step in recording.steps),

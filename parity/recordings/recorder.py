@@ -25,7 +25,7 @@ from parity.recordings.recording import (
     Step,
 )
 from parity.recordings.texts import decoded, spec_of
-from parity.walk import State, lanes_in_step, state_of
+from parity.walk import State, lanes_in_step, state_of, step_with_gradients
 
 _COLUMNS = ("SessionId", "ItemId", "Time")
 KEEP = (0, 1, 2, 9, 19)
@@ -72,7 +72,7 @@ def record(
         NotImplementedError: the engine lacks an option, or a part without which there is no recording.
         ValueError: the run ended in an error (its cost is not finite), or an option is wrong.
     """
-    content = {
+    content: dict[str, Any] = {
         "params": dict(params),
         "sample_store": sample_store,
         "dtype": dtype,
@@ -86,7 +86,8 @@ def record(
     engine = engine_spec.create(dict(params), dtype, seed, dropout_seed)
     engine.prepare(train.copy(), sample_store)
     itemidmap, init = np.asarray(engine.itemidmap.index), _copies(engine.get_weights())
-    steps, content["epoch_steps"], losses = [], [], []
+    steps: list[Step] = []
+    content["epoch_steps"], losses = [], []
     for _ in range(spec.n_epochs):
         epoch = []
         for step in _epoch(engine, spec, len(steps), scales):
@@ -138,7 +139,7 @@ def _epoch(engine: Engine, spec: Spec, begin: int, scales: Scales | None) -> Ite
         H = [np.array(state) for state in engine.get_hidden()] if is_kept else []
         masks = [np.array(mask, bool) for mask in engine.draw_masks(len(batch.X))] if spec.mask_widths() else []
         # gradients every time: an engine that compiles then compiles one program
-        cost, gradients = engine.train_step(batch.X, batch.Y, batch.R, masks=masks, gradients=True)
+        cost, gradients = step_with_gradients(engine, batch, masks)
         if not np.isfinite(cost):
             raise ValueError(f"the cost of step {number} is {cost}: a run that ends in an error is not recorded")
         X, Y, R = np.array(batch.X, np.int32), np.array(batch.Y, np.int32), np.array(batch.R, bool)
@@ -153,7 +154,7 @@ def _epoch(engine: Engine, spec: Spec, begin: int, scales: Scales | None) -> Ite
                 _copies(engine.get_weights()),
             )
             step = replace(step, kept=kept)
-            step = replace(step, scales=scales(spec, before, step)) if scales else step
+            step = replace(step, scales=scales(spec, before, step)) if scales and before else step
         yield step
 
 

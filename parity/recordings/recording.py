@@ -317,8 +317,8 @@ class Recording:
         if not self.spec.random_order:
             return None if n_steps % epochs else tuple(n_steps // epochs * (epoch + 1) for epoch in range(epochs))
         counts = [step.lanes for step in self.steps]  # within an epoch they never grow
-        ends = [k for k in range(1, n_steps) if counts[k] > counts[k - 1]]
-        return (*ends, n_steps) if len(ends) == epochs - 1 else None
+        grown = [k for k in range(1, n_steps) if counts[k] > counts[k - 1]]
+        return (*grown, n_steps) if len(grown) == epochs - 1 else None
 
 
 def transitions_in(frame: pd.DataFrame, columns: tuple[str, str, str]) -> int:

@@ -169,7 +169,7 @@ def _round_steps(low: float, high: float) -> list[float]:
     return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-# ---- the figures of one comparison
+# The figures of one comparison.
 
 
 def of_comparison(comparison: dict[str, Any], reference: str) -> list[Figure]:

@@ -67,7 +67,7 @@ def _missing(comparisons: list[dict[str, Any]]) -> list[tuple[str, str, list[str
     return [(name, reason, list(labels)) for (name, reason), labels in found.items()]
 
 
-# ---- how values are written
+# How values are written.
 
 
 def short(value: float | str) -> str:

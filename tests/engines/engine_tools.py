@@ -126,7 +126,7 @@ def weights_finite(gru):
     return all(np.isfinite(value).all() for value in gru.get_weights().values())
 
 
-# ---- model files: safetensors, a length of 8 bytes, a JSON header, then the tensors
+# Model files: safetensors, a length of 8 bytes, a JSON header, then the tensors.
 
 
 def split_file(data):

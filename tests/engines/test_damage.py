@@ -152,7 +152,7 @@ def test_nothing_is_unpickled(engine, protocol, tmp_path):
     assert not trace.exists()
 
 
-# ---- the checksum: what stands behind it is reached only by a forger, so it is put out of force in the engine
+# The checksum: what stands behind it is reached only by a forger, so it is put out of force in the engine.
 
 
 class SameDigest:
@@ -200,7 +200,7 @@ def fresh(request, engine, tmp_path):
         yield unfolded(header), body
 
 
-# ---- the header
+# The header.
 
 JSON = st.recursive(
     st.none()
@@ -371,7 +371,7 @@ def test_a_missing_or_further_tensor(engine, saved, tmp_path):
             refuses(engine, path)
 
 
-# ---- behind the checksum: what a program with a fault, or a forger, would write
+# Behind the checksum: what a program with a fault, or a forger, would write.
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def flat(own):
     return own
 
 
-# ---- arguments
+# Arguments.
 
 GOOD_CUT_OFFS = [[1, 5], (1, 5), {1, 5}, np.array([1, 5]), [np.int64(1), 5], np.array([5, 1], np.uint8)]
 
@@ -135,7 +135,7 @@ def test_unknown_items_are_dropped_first(engine, fitted):
         assert evaluate(fitted, frame) == evaluate(fitted, plain())
 
 
-# ---- ranks
+# Ranks.
 
 
 def by_hand(fitted, items=None):
@@ -195,7 +195,7 @@ def test_the_two_evaluations_agree(engine, fitted, mode, items):
         assert other[N] == pytest.approx(found[N])
 
 
-# ---- ties
+# Ties.
 
 
 def test_all_scores_equal(engine, own):
@@ -251,7 +251,7 @@ def test_ties_within_a_list(engine, own):
     assert set(standard) == {1} and set(conservative[listed]) == {3} and set(conservative[~listed]) <= {3, 4}
 
 
-# ---- state
+# State.
 
 
 def test_evaluation_changes_no_model(engine, own):

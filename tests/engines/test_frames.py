@@ -211,7 +211,7 @@ def test_large_session_ids_do_not_collide(engine, dtype):
     assert epoch(engine.prepared(frame, n_sample=0)) == epoch(engine.prepared(n_sample=0))
 
 
-# ---- refused
+# Refused.
 
 
 def holed(column, rows, hole=None, frame=None):

@@ -193,7 +193,7 @@ def test_texts_that_libraries_mangle(engine, text, tmp_path):
         assert engine.GRU4Rec.load(tmp_path / "model").itemidmap.index.tolist() == gru.itemidmap.index.tolist()
 
 
-# ---- other types than the model's
+# Other types than the model's.
 
 
 @pytest.mark.parametrize("model_ids", ["numbers", "texts"])

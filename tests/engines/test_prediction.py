@@ -113,7 +113,7 @@ def test_softmax_gives_probabilities(engine, final_act):
     np.testing.assert_allclose(np.sum(scores, axis=1), 1, rtol=1e-5)
 
 
-# ---- keras_port's recommend
+# recommend of keras_port.
 
 
 @pytest.fixture(scope="module")

@@ -159,7 +159,7 @@ def test_set_options_are_those_that_are_built(engine):
     assert {str(value.dtype) for value in weights.values()} == {"float64"}
 
 
-# ---- once the model is built
+# Once the model is built.
 
 OTHER = {
     "loss": "bpr",

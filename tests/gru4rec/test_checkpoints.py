@@ -32,7 +32,7 @@ def losses(path):
     return [epoch["loss"] for epoch in json.loads(path.read_text())["epochs"]]
 
 
-# ---- what may be taken up
+# What may be taken up.
 
 
 def change(name):
@@ -103,7 +103,7 @@ def test_a_model_that_a_program_saved_is_taken_up_without_a_record(train, tmp_pa
     assert status == 0 and "epoch 2/3" in shown and "epoch 1/3" not in shown
 
 
-# ---- kills at every moment of a save
+# Kills at every moment of a save.
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
@@ -169,7 +169,7 @@ def test_a_model_of_no_epoch_is_saved_and_taken_up(train, tmp_path):
     assert train("--resume")[0] == 0 and epochs_of(tmp_path / "model") == 3
 
 
-# ---- divergence
+# Divergence.
 
 
 def test_a_weight_that_is_no_number_ends_the_training_though_every_loss_is_one(train, files, tmp_path, monkeypatch):
@@ -228,7 +228,7 @@ def test_a_job_that_diverges_says_so_by_its_status_and_keeps_the_last_good_model
     assert run["diverged"] and len(run["epochs"]) == 2
 
 
-# ---- what is not replaced unasked
+# What is not replaced unasked.
 
 
 def test_a_model_that_is_there_is_replaced_where_it_is_asked_for_alone(train, tmp_path):

@@ -49,8 +49,8 @@ def test_the_standards_library_reads_the_records(prepared, name, part):
 @pytest.mark.parametrize("name", ["rsc15", "retailrocket", "movielens"])
 def test_it_says_what_is_true_of_the_files(prepared, name):
     path = prepared[name] / f"{name}_croissant.json"
-    parts, raw, description = croissant.read(path)
-    assert len(parts) == 4 and len(raw) == 1 and "GRU4Rec" in description
+    parts, raw, raw_events = croissant.read(path)
+    assert len(parts) == 4 and len(raw) == 1 and raw_events == {"rsc15": 4000, "retailrocket": 5000}.get(name, 20000)
     for file in parts.values():
         content = (prepared[name] / file.name).read_bytes()
         assert file.size == len(content) and file.sha256 == hashlib.sha256(content).hexdigest()

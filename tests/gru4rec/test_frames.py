@@ -191,7 +191,7 @@ def test_quoted_fields_of_a_csv(tmp_path):
     }  # fmt: skip
 
 
-# ---- ids
+# Ids.
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_parquet_file_of_other_values_says_why(tmp_path, rows, message):
         frames.read(path)
 
 
-# ---- times
+# Times.
 
 
 def test_every_form_of_iso_8601_in_one_column(tmp_path):
@@ -312,7 +312,7 @@ def test_times_are_read_to_the_last_bit(tmp_path, times):
     assert frames.read(path).frame["Time"].tolist() == times
 
 
-# ---- damaged Parquet
+# Damaged Parquet.
 
 
 def test_a_parquet_file_that_is_cut_off(tmp_path):

@@ -253,7 +253,7 @@ def test_files_that_are_no_model(capsys, files, tmp_path):
     foreign = tmp_path / "foreign.safetensors"
     save_file({}, foreign, {"format": "pt"})
     status, _, problem = gru4rec(capsys, foreign, "-l", "-t", files["test"])
-    assert status == 2 and "no model that original or keras_port saved" in problem
+    assert status == 2 and "no model that original, keras_port or a baseline saved" in problem
     other = tmp_path / "other.safetensors"
     save_file({}, other, {"gru4rec": json.dumps({"format": "gru4rec-original-1"})})
     status, _, problem = gru4rec(capsys, other, "-l", "-t", files["test"], "--engine", "keras")

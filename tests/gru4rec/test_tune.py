@@ -337,7 +337,7 @@ def test_importances_find_what_matters():
     assert [bar.get_width() for bar in bars] == [shares["b"], shares["a"]]
 
 
-# ---- several processes
+# Several processes.
 
 
 def process(files, space, out, *arguments, seconds=0.2):

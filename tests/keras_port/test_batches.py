@@ -60,8 +60,9 @@ def test_batches_are_those_of_a_plain_loop(lengths, B, n_sample, time_sort, rand
 
 @given(lengths, st.integers(2, 4), st.integers(1, 5))
 def test_chunks_hold_the_batches(lengths, B, K):
-    """Padded chunks say the same as the compact batches; an empty lane repeats a row that the step uses, and is never
-    the last occurrence.
+    """Padded chunks say the same as the compact batches.
+
+    An empty lane repeats a row that the step uses, and is never the last occurrence.
     """
     B = min(B, len(lengths))
     session = np.repeat(np.arange(len(lengths)), lengths)

@@ -63,7 +63,7 @@ def assert_equal(found, wanted):
         np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
-# -- the dwell of an event
+# The dwell of an event.
 
 
 def test_buckets_at_their_bounds():
@@ -135,7 +135,7 @@ def test_sessions_of_two_events_all_weigh_one():
     np.testing.assert_array_equal(dwell.loss_weights(np.array([np.nan, 3.0, np.nan, 50.0]), 2.0)[[1, 3]], [1, 1])
 
 
-# -- off, it changes nothing; on, nothing but what it should
+# Off, it changes nothing; on, nothing but what it should.
 
 
 def test_off_nothing_is_read_or_kept(train):
@@ -170,7 +170,7 @@ def test_a_table_of_zeros_changes_no_weight_in_the_first_step(train):
     assert_equal(weights, plain.get_weights())
 
 
-# -- the training step
+# The training step.
 
 
 @pytest.mark.parametrize("embedding", EMBEDDINGS)
@@ -265,7 +265,7 @@ def test_retraining_goes_on_with_the_table(train):
     np.testing.assert_array_equal(gru.get_weights()["D"], D)
 
 
-# -- prediction
+# Prediction.
 
 
 def by_single_steps(gru, items, times):
@@ -384,7 +384,7 @@ def test_files_carry_the_table(train, fitted, test_frame, tmp_path):
     assert_equal(copy.get_weights(), going_on.get_weights())
 
 
-# -- errors
+# Errors.
 
 
 @pytest.mark.parametrize("options", [{"dwell_time": 4}, {"dwell_weight": 1.0}])

@@ -202,9 +202,7 @@ def test_stop_training_ends_after_the_epoch(train):
 
 @pytest.mark.parametrize("steps_per_call", [1, 50])
 def test_a_nan_cost_stops_training_at_that_step(train, steps_per_call):
-    """Step by step to the first NaN, then no further: the weights are those after that step, wherever it falls in a
-    call.
-    """
+    """To the first NaN and no further: the weights are those after that step, wherever it falls in a call."""
     options = {
         **OPTIONS,
         "loss": "bpr-max",

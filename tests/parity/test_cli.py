@@ -2,13 +2,13 @@
 
 import json
 import os
-import sys
-from types import ModuleType
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from command_line import make_modules
 from numpy_gru4rec import GRU4Rec
+from spoilt import BiasesTooFar
 
 from parity.cli import main
 from parity.recordings.reading import SHIPPED
@@ -17,22 +17,9 @@ NUMPY = "numpy_gru4rec:GRU4Rec"
 SETTINGS = "loss=bpr-max, final_act=linear\nlayers=6  # small\nn_sample=5, batch_size=4, learning_rate=0.05\n"
 
 
-class Spoilt(GRU4Rec):
-    """Its update of the biases is a thousandth too large."""
-
-    def train_step(self, *arguments, **options):
-        before = self.get_weights()["By"]
-        result = super().train_step(*arguments, **options)
-        self.set_weights({"By": before + 1.001 * (self.get_weights()["By"] - before)})
-        return result
-
-
 @pytest.fixture(autouse=True)
 def other_modules(monkeypatch):
-    for name, cls in (("same_gru4rec", GRU4Rec), ("spoilt_gru4rec", Spoilt)):
-        module = ModuleType(name)
-        module.GRU4Rec = cls
-        monkeypatch.setitem(sys.modules, name, module)
+    make_modules(monkeypatch, same_gru4rec=GRU4Rec, spoilt_gru4rec=BiasesTooFar)
 
 
 @pytest.fixture(autouse=True)

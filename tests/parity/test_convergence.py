@@ -34,7 +34,7 @@ def statuses(reference, candidate):
     return [test.status for test in equivalence.compare(reference, candidate)]
 
 
-# ---- verdicts
+# Verdicts.
 
 
 def test_runs_of_the_same_kind_are_held():
@@ -67,7 +67,7 @@ def test_a_real_difference_within_the_margin_is_held():
     assert found.status == "held" and found.interval[0] > 0
 
 
-# ---- the parts
+# The parts.
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
@@ -162,7 +162,7 @@ def test_runs_against_others_of_their_kind_raise_no_false_alarm():
     assert shares["failed"] <= equivalence.LEVEL and sum(shares.values()) == pytest.approx(1)
 
 
-# ---- files
+# Files.
 
 
 @pytest.fixture

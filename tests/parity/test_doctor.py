@@ -11,6 +11,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import make_modules
 from numpy_gru4rec import GRU4Rec
 
 from gru4rec.engines import EngineSpec
@@ -344,7 +345,7 @@ def test_an_evaluation_of_the_usual_columns_only_is_missing_the_rest():
     assert missing.outcome == Outcome.MISSING and "session_key" in missing.found
 
 
-# -- the command
+# The command.
 
 
 class Raises(Strict):
@@ -354,10 +355,7 @@ class Raises(Strict):
 
 @pytest.fixture(autouse=True)
 def modules(monkeypatch):
-    for name, cls in (("strict_gru4rec", Strict), ("raising_gru4rec", Raises)):
-        module = ModuleType(name)
-        module.GRU4Rec = cls
-        monkeypatch.setitem(sys.modules, name, module)
+    make_modules(monkeypatch, strict_gru4rec=Strict, raising_gru4rec=Raises)
     with patch.dict(os.environ):
         yield
 
@@ -447,7 +445,7 @@ def test_an_engine_of_ones_own_needs_neither_aesara_nor_tensorflow_nor_jax(comma
     assert last.endswith(" []") and last[0] in (status, "0"), last
 
 
-# -- the page
+# The page.
 
 
 PAGE = HERE.parent.parent / "docs" / "check-your-own.md"

@@ -1,7 +1,6 @@
 """Recorded lists: reading them, comparing an engine's with them, the verdict."""
 
-import argparse
-
+import command_line
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,7 +119,7 @@ def test_the_same_prediction_twice_other_lengths_and_no_list_are_named(tmp_path,
         lists.read(path, dataset)
 
 
-# ---- the verdict
+# The verdict.
 
 
 def judged(same, other, predictions=300, sessions=60, seed=0):
@@ -153,23 +152,19 @@ def test_the_same_seed_has_to_be_far_nearer_than_another(same, other, status):
     assert judged(same, other)[0] == status
 
 
-# ---- the command
+# The command.
 
 
 def run(*arguments):
-    """The command's exit status, without the rest of the command line."""
-    parser = argparse.ArgumentParser()
-    command.add(parser.add_subparsers())
-    options = parser.parse_args(["lists", "--engine", "numpy_gru4rec:GRU4Rec", "--device", "cpu", *map(str, arguments)])
-    return options.execute(options)
+    """The command's exit status."""
+    return command_line.run(command, "lists", "--engine", "numpy_gru4rec:GRU4Rec", "--device", "cpu", *arguments)
 
 
 @pytest.fixture
 def files(tmp_path, engine, dataset):
-    for name, frame in (("train", dataset.train), ("test", dataset.test)):
-        frame.to_csv(tmp_path / f"{name}.txt", sep="\t", index=False)
+    paths = command_line.write(dataset, tmp_path)
     path, _ = written(tmp_path / "lists.csv", engine, dataset)
-    return ["--train", tmp_path / "train.txt", "--test", tmp_path / "test.txt", "--lists", path]
+    return ["--train", paths["train"], "--test", paths["test"], "--lists", path]
 
 
 def test_a_damaged_file_shows_before_any_training(files):

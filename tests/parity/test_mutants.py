@@ -6,9 +6,9 @@ import math
 import os
 import sys
 import time
-from argparse import ArgumentParser
 from pathlib import Path
 
+import command_line
 import pytest
 
 from parity.commands import mutants as command
@@ -33,7 +33,7 @@ def changes(source):
     return found
 
 
-# ---- the mutator
+# The mutator.
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_the_difference_of_a_long_statement_is_cut_out():
     assert command.difference(tree.Mutant("toy", "f", 1, 1, "", "x = aa", "x = a")) == "x = aa → x = a"
 
 
-# ---- modules
+# Modules.
 
 
 def test_no_module_is_left_out_without_a_reason():
@@ -212,7 +212,7 @@ def test_an_engine_of_no_name_is_refused():
         sources.modules_of("nothing_there:Class")
 
 
-# ---- the sample
+# The sample.
 
 
 def _many():
@@ -250,7 +250,7 @@ def test_the_most_telling_case_comes_first_and_only_those_that_reach_the_mutant(
     assert sample.reaching(tree.Mutant("toy", "f", 5, 6, "", "a", "b"), ordered) == []
 
 
-# ---- in force
+# In force.
 
 
 def test_the_mutant_is_what_is_imported_and_the_file_stays(tmp_path, monkeypatch):
@@ -276,7 +276,7 @@ def test_the_mutant_is_what_is_imported_and_the_file_stays(tmp_path, monkeypatch
         sys.modules.pop("toy_in_force", None)
 
 
-# ---- in child processes
+# In child processes.
 
 
 def forever(tell):
@@ -370,14 +370,12 @@ def test_the_unfaulted_engine_tells_what_it_reaches():
     assert sample.reaching(softmax, [clean]) == []  # cross-entropy
 
 
-# ---- the command
+# The command.
 
 
 def run(*arguments):
-    parser = ArgumentParser()
-    command.add(parser.add_subparsers())
-    usual = ["mutants", *map(str, PATHS), "--engine", TOY, "--configs", "0", "--jobs", "2"]
-    return command.execute(parser.parse_args([*usual, *arguments]))
+    usual = ["mutants", *PATHS, "--engine", TOY, "--configs", "0", "--jobs", "2"]
+    return command_line.run(command, *usual, *arguments)
 
 
 def test_a_second_start_goes_on(tmp_path, monkeypatch, capsys):
@@ -483,7 +481,7 @@ def test_few_configurations_hold_every_value_of_the_options():
     assert recorded.settings_of(0) == [] and "extreme" in recorded.settings_of(1)
 
 
-# ---- stability
+# Stability.
 
 
 def test_a_processor_is_given_the_kernels_that_it_can_run():

@@ -1,8 +1,8 @@
 """Full runs against stored ones: what is drawn, the check's verdicts, the command from recording to judging."""
 
-import argparse
 from itertools import count
 
+import command_line
 import numpy as np
 import pytest
 from numpy_gru4rec import GRU4Rec
@@ -180,22 +180,18 @@ def test_an_engine_without_fit_is_not_covered(dataset, monkeypatch):
 
 
 def run(*arguments):
-    """The command's exit status, without the rest of the command line."""
-    parser = argparse.ArgumentParser()
-    command.add(parser.add_subparsers())
-    options = parser.parse_args(["training", "--jobs", "1", "--device", "cpu", *map(str, arguments)])
-    return options.execute(options)
+    """The command's exit status."""
+    return command_line.run(command, "training", "--jobs", "1", "--device", "cpu", *arguments)
 
 
 @pytest.fixture
 def recorded(tmp_path, dataset, trained):
     """Arguments of the data and a sample that the command made: 12 runs of one setting."""
-    for name, frame in (("train", dataset.train), ("test", dataset.test)):
-        frame.to_csv(tmp_path / f"{name}.txt", sep="\t", index=False)
+    paths = command_line.write(dataset, tmp_path)
     (tmp_path / "small.txt").write_text(
         "layers=5, batch_size=6, n_sample=4, n_epochs=2, learning_rate=0.2, sample_alpha=0.5"
     )
-    given = ["--data", tmp_path / "train.txt", tmp_path / "test.txt", "--engine", ENGINE]
+    given = ["--data", paths["train"], paths["test"], "--engine", ENGINE]
     made = ["--record", tmp_path / "made", "--name", "mine", "--config", tmp_path / "small.txt", "--runs", 12]
     assert run(*given, *made) == 0
     assert trained == [(seed, 0) for seed in range(1, 13)]

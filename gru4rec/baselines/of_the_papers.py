@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,13 +42,13 @@ def evaluate_baselines(data: Dataset, test: pd.DataFrame, seed: int) -> list[Bas
     from original import baselines
     from original.evaluation import evaluate_sessions
 
-    session_key, item_key, _ = data.columns
+    session_key, item_key, time_key = data.columns
     keys = column_options(data.columns)
-    models = {
+    models: dict[str, Any] = {
         "RandomPred": baselines.RandomPred(seed=seed),
         "Pop": baselines.Pop(item_key=item_key),
         "SessionPop": baselines.SessionPop(item_key=item_key),
-        "ItemKNN": baselines.ItemKNN(**keys),
+        "ItemKNN": baselines.ItemKNN(session_key=session_key, item_key=item_key, time_key=time_key),
         "BPR": baselines.BPR(session_key=session_key, item_key=item_key, seed=seed),
     }
     results = []
@@ -56,5 +57,6 @@ def evaluate_baselines(data: Dataset, test: pd.DataFrame, seed: int) -> list[Bas
         models[name].fit(data.train)
         fitted = perf_counter()
         metrics = evaluate_sessions(models[name], test, data.train, cut_off=list(CUT_OFFS), **keys)
+        assert isinstance(metrics, dict)  # as for every list of cut-offs
         results.append(BaselineResult(name, metrics, fitted - begin, perf_counter() - fitted))
     return results
