@@ -53,8 +53,8 @@ def choose_library() -> str:
     for library in [named] if named else LIBRARIES:
         if library in sys.modules or importlib.util.find_spec(library) is not None:
             return library
-    missing = f"{named}, which GRU4REC_SYMBOLIC names, is" if named else "neither Aesara nor PyTensor is"
-    raise ImportError(f"{missing} not installed: pip install 'gru4rec-parity[original]'")
+    missing = f"{named}, which GRU4REC_SYMBOLIC names, is not" if named else "neither Aesara nor PyTensor is"
+    raise ImportError(f"{missing} installed: pip install 'gru4rec-parity[original]'")
 
 
 def find_openblas() -> tuple[str, str | None]:
