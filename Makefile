@@ -19,7 +19,7 @@ IN_C   ?= $(addprefix parity/recordings/,rsc15-bpr-max.npz rsc15-cross-entropy.n
 GPU_PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help python check install rsc15 parity golden test lint gpu-wheels gpu
+.PHONY: help python check install rsc15 parity golden test lint docs gpu-wheels gpu
 
 help:
 	@echo "make install install into $(VENV), where the command gru4rec is then $(VENV)/bin/gru4rec"
@@ -27,6 +27,7 @@ help:
 	@echo "make parity  install into $(VENV) and show that the engines agree: recorded runs, self-test, comparison"
 	@echo "make golden  install into $(VENV) and replay the recorded runs, nothing else"
 	@echo "make test    install into $(VENV) and run the tests; with CI=true the slow ones too"
+	@echo "make docs    install into $(VENV) and build the pages, into build/docs"
 	@echo "make lint    install into $(VENV) and check the style of the code and its types"
 	@echo "make gpu-wheels, then make gpu on a machine that has a GPU and no network: see docs/gpu.md"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) ARGS='further arguments of the command'"
@@ -72,6 +73,10 @@ golden: $(VENV)/.installed-original,jax
 
 test: $(VENV)/.installed-original,jax,test
 	$(VENV)/bin/python -m pytest -n 2 $(if $(filter true,$(CI)),-m "not gpu") $(ARGS)
+
+# Warnings are errors, and so is a cell of a notebook that fails.
+docs: $(VENV)/.installed-original,jax,docs
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m sphinx -b html -W --keep-going docs build/docs $(ARGS)
 
 lint: $(VENV)/.installed-original,jax,test
 	$(VENV)/bin/python -m ruff check . $(ARGS)

@@ -58,6 +58,8 @@ setup(
         # Without it a report cannot say which BLAS kernel ran, nor on how many threads.
         "threadpoolctl>=3.5,<4",
         "safetensors>=0.5,<1",
+        # Completion of the command in shells, from its own parsers.
+        "shtab>=1.7,<2",
         "optuna>=5,<6",
         # Optuna's storage; its errors are what a storage that cannot be reached raises.
         "sqlalchemy>=2,<3",
@@ -95,6 +97,11 @@ setup(
         "croissant": ["mlcroissant>=1.1,<2"],
         # For studies of `gru4rec tune` that several hosts share.
         "postgresql": ["psycopg[binary]>=3.2,<4"],
+        # The pages as a site, its notebooks run by the build.
+        "docs": [
+            "sphinx>=8,<10", "furo>=2025", "myst-nb>=1.3,<2", "ipykernel>=6", "sphinx-copybutton>=0.5",
+            "latex2mathml>=3.77",
+        ],
         "test": [
             "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "mlcroissant>=1.1,<2",
             "ruff>=0.8", "mypy>=1.15,<3", "pandas-stubs>=3,<4",

@@ -7,6 +7,8 @@ tells whether the model has been through the last epoch that the record knows of
 can be taken up.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,7 +66,8 @@ class Checkpoint:
         if self._saved is None:
             self._saved = Saved(files.sha256(self.model) if self.model.exists() else "", -1)
         self._write(run, gru)
-        gru.save(self.model)
+        with files.naming(self.model):
+            gru.save(self.model)
         self._saved = Saved(files.sha256(self.model), len(run.epochs))
         self._write(run, gru)
 
@@ -77,6 +80,7 @@ class Checkpoint:
             "saved": self._saved._asdict() if self._saved else {},
             "run": run.as_json(),
         }
+        content["checksum"] = _checksum(content)
         files.write_json(self.record, content)
 
     def load(self, spec: EngineSpec, run: Run, fresh: Any) -> tuple[Run, Any] | None:
@@ -106,6 +110,8 @@ class Checkpoint:
     def _compared(self, run: Run, fresh: Any) -> Run:
         """The run of the record, where it is one of the same training. Raises ValueError otherwise."""
         record = files.read_json(self.record, "record of a training")
+        if not isinstance(record, dict) or record.pop("checksum", None) != _checksum(record):
+            raise ValueError(f"{self.record} is no record of a training, or is damaged: its checksum does not fit")
         try:
             before, saved = record["options"], Saved(**record["saved"])
             epochs = [Epoch.from_json(epoch) for epoch in record["run"]["epochs"]]
@@ -130,6 +136,12 @@ class Checkpoint:
         else:  # the process ended before it had the model's new hash
             self._saved = Saved(present, len(epochs))
         return earlier
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON values, as a file gives them back."""
+    text = json.dumps(files.finite(content), sort_keys=True, default=str)
+    return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
 
 
 def check_new(option: str, model: Path) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 try:
     import fcntl
 except ImportError:  # no file locks on this system: left-over files then stay
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # Windows has none
 
 SUFFIX = ".part"
+UNFINISHED = ".unfinished.json"
 _SCRATCH, _LOCK = ".gru4rec-scratch-", "lock"
 
 
@@ -29,14 +30,17 @@ def written_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     are flushed to the disk before they are renamed, and get the mode of the file they replace, else what umask gives.
     When the block raises they are deleted, and whatever stood at the targets stays. Of several files all old ones go
     before the first new one comes, so that a kill in between leaves no mixture. Temporary files of killed processes are
-    removed. Folders that are missing are made.
+    removed. Folders that are missing are made. While several are put in place, a file :data:`UNFINISHED` says so, and
+    :func:`check_finished` knows it: they are there together or not at all.
 
     Raises:
         OSError: where a target is a folder, a link or no regular file, or cannot be written.
     """
     for path in paths.values():
         check_replaceable(path)
-    with ExitStack() as cleanup:
+    several = len(paths) > 1
+    where = next(iter(paths.values()))
+    with naming(where.parent if several else where), ExitStack() as cleanup:
         temporary = {}
         for name, path in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,13 +50,49 @@ def written_together(paths: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
         for name, path in paths.items():
             os.chmod(temporary[name], _mode(path))
             _flush(temporary[name])
-        if len(paths) > 1:
+        folders = {path.parent for path in paths.values()}
+        if several:
+            for folder in folders:
+                names = [path.name for path in paths.values() if path.parent == folder]
+                write_json(folder / UNFINISHED, {"unfinished": sorted({*names, *unfinished(folder)})})
             for path in paths.values():
                 path.unlink(missing_ok=True)
         for name, path in paths.items():
             os.replace(temporary[name], path)
-        for folder in {path.parent for path in paths.values()}:
+        for folder in folders:
             _flush(folder)
+            if several:
+                (folder / UNFINISHED).unlink()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name ``path`` in an error of writing, as of a full disk, which does not say itself of which file it is."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno is None or (problem.filename is not None and SUFFIX not in os.fspath(problem.filename)):
+            raise
+        raise OSError(problem.errno, f"{path} cannot be written: {os.strerror(problem.errno)}") from problem
+
+
+def unfinished(folder: Path) -> list[str]:
+    """The names of the files of a folder that a killed process was putting in place together."""
+    marker = folder / UNFINISHED
+    if not marker.is_file():
+        return []
+    try:
+        return [str(name) for name in read_json(marker, "list of names")["unfinished"]]
+    except (ValueError, OSError, KeyError, TypeError):
+        return []
+
+
+def check_finished(path: Path) -> None:
+    """Raise ValueError for one of several files that were to be there together, and are not."""
+    names = unfinished(path.parent)
+    if path.name in names:
+        raise ValueError(f"{path}: its folder is unfinished, the process that wrote {', '.join(names)} was ended; make "
+                         "them again")  # fmt: skip
 
 
 @contextmanager
@@ -70,16 +110,17 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file as a whole. JSON has no NaN and no infinity: null stands for both."""
-    write_text(path, json.dumps(_finite(value), indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """JSON values, in which null stands for NaN and for infinities."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     return value
 
 
@@ -195,6 +236,26 @@ def check_replaceable(path: Path) -> None:
 Named = Iterable[tuple[str, Path | None]]  # a command's option, and the path that it gives
 
 
+def check_inputs(inputs: Named) -> None:
+    """Raise OSError or ValueError, naming the option, for what is no file that can be read. None is none."""
+    for option, path in inputs:
+        if not path:
+            continue
+        try:
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(f"{option}: {path} is a folder: a file is needed")
+            if not stat.S_ISREG(mode):
+                raise ValueError(f"{option}: {path} is no regular file")
+            path.open("rb").close()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{option}: there is no file {path}") from None
+        except OSError as problem:
+            if problem.errno is None:
+                raise
+            raise type(problem)(f"{option}: {path} cannot be read: {problem.strerror}") from None
+
+
 def check_outputs(outputs: Named, inputs: Named) -> None:
     """Compare paths before any work.
 
@@ -261,7 +322,7 @@ def read_text(path: Path, most: int = 64 * 2**20) -> str:
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise ValueError(f"{path}: more than {most / 2**20:g} MiB; a file of this kind is smaller")
+        raise ValueError(f"{path}: more than {most:,} bytes; a file of this kind is smaller")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:

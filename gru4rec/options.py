@@ -29,6 +29,7 @@ _COMPUTING = ("dtype", "seed", "dropout_seed", "backend", "device", "steps_per_c
 EVERY_OPTION = (*OPTIONS, *COLUMNS, *_COMPUTING)
 
 _WHOLE = (*_INTEGERS, "seed", "dropout_seed", "steps_per_call")
+_LARGEST, _MOST_DOTS = 2**16, 100  # bytes of a file of options, and dots in a line of it
 _TRUTHS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 _ACCEPTED = (
     dict.fromkeys(_NUMBERS, "a finite number of at least 0")
@@ -154,14 +155,22 @@ def from_file(path: Path, parse_option: Parse = parse) -> Params:
     if path.suffix.lower() == ".py":
         raise ValueError(f"{path}: a Python file is not executed; write the options as TOML")
     decoder = {".toml": ("TOML file", tomllib.loads), ".json": ("JSON file", json.loads)}.get(path.suffix.lower())
-    text = files.read_text(path, most=2**20)
+    text = files.read_text(path, most=_LARGEST)
     if decoder:
+        _refuse_depth(path, text)
         params = _from_table(path, files.decoded(path, *decoder, text), parse_option)
     else:
         params = _from_lines(path, text, parse_option)
     if not params:
         raise ValueError(f"{path} sets no option")
     return params
+
+
+def _refuse_depth(path: Path, text: str) -> None:
+    """Raise ValueError for a line of a hundred dots: TOML's keys of many parts take memory by the square of them."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.count(".") > _MOST_DOTS and not line.lstrip().startswith("#"):
+            raise ValueError(f"{path}, line {number}: {line.count('.'):,} dots; a table of options has no nested keys")
 
 
 def _from_lines(path: Path, text: str, parse_option: Parse) -> Params:

@@ -1,4 +1,4 @@
-"""What ``gru4rec PATH`` found: a table in the terminal, a JSON or a TSV file."""
+"""What ``gru4rec PATH`` found: a table in the terminal, a JSON file or a tidy table."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Any
 
 from rich.table import Table
 
-from gru4rec import files, terminal
+from gru4rec import files, tables, terminal
 from gru4rec.environment import environment
 from gru4rec.metrics import Metrics, by_metric
 from gru4rec.published import Params
 from gru4rec.training import Run
 
-SUFFIXES = (".json", ".tsv")
+SUFFIXES = (".json", *tables.SUFFIXES)
 
 
 @dataclass
@@ -52,20 +52,19 @@ class Results:
         return made
 
     def write(self, path: Path) -> None:
-        """Replace ``path`` as a whole: everything as ``.json``, or the table as ``.tsv``, a row a file and cut-off."""
-        if path.suffix.lower() == ".tsv":
-            files.write_text(path, self._as_tsv())
-        else:
+        """Replace ``path`` as a whole: everything as ``.json``, or the metrics as a table, a row a file and cut-off."""
+        if path.suffix.lower() == ".json":
             files.write_json(path, self._as_json())
+        else:
+            tables.write(path, self.rows())
 
-    def _as_tsv(self) -> str:
-        rows = [("test", "N", "recall", "mrr")]
-        rows += [
-            (_cell(file), str(N), repr(recall), repr(mrr))
+    def rows(self) -> list[dict[str, Any]]:
+        """The metrics, tidy."""
+        return [
+            {"test": file, "N": N, "recall": recall, "mrr": mrr}
             for file, metrics in self.metrics.items()
             for N, (recall, mrr) in metrics.items()
         ]
-        return "".join("\t".join(row) + "\n" for row in rows)
 
     def _as_json(self) -> dict[str, Any]:
         epochs = [] if self.run is None else self.run.epochs
@@ -87,8 +86,3 @@ class Results:
             "environment": environment(),
         }  # fmt: skip
 
-
-def _cell(name: str) -> str:
-    """A file's name as a cell that no spreadsheet takes for a formula, and no reader for two cells."""
-    shown = terminal.plain(name).replace("\t", "\\t").replace("\n", "\\n")
-    return f"./{shown}" if shown[:1] in "=+-@" else shown

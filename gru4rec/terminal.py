@@ -3,6 +3,7 @@
 No text that comes from a file or a name reaches the terminal with control characters in it.
 """
 
+import errno
 import sys
 import unicodedata
 from collections.abc import Iterable
@@ -51,6 +52,10 @@ def _one_line(text: str) -> str:
 
 class _SafeConsole(Console):
     """A console whose texts are escaped by :func:`plain`."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave the exit status to the command: Rich's own would be the one of a training that diverged."""
+        raise BrokenPipeError(errno.EPIPE, "the reader of the output is gone")
 
     def print(self, *objects: Any, **options: Any) -> None:
         super().print(*(plain(each) if isinstance(each, str) else each for each in objects), **options)

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gru4rec import parquet
+from gru4rec import files, parquet
 from gru4rec.terminal import plain, quoted
 
-_SEPARATORS = ("\t", ",", ";")
+_SEPARATORS = ("\t", ",", ";", "|")
+_BLANK = " "  # separates where a header has none of the others
 _BLOCK = 16 * 2**20
 _LONGEST_LINE = 2**20
+_STRAY_CR = re.compile(rb"\r(?!\n)")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def look(path: Path, columns: Sequence[str]) -> TextFile:
             last may be) or has an unclosed quotation mark, where it is no UTF-8 text, or has no such columns.
         OSError: where it cannot be read.
     """
+    files.check_finished(path)
     digest, lines, last, quotes, rest = hashlib.sha256(), 0, 0, False, b""
     names: tuple[str, ...] = ()
     separator = "\t"
@@ -69,6 +72,7 @@ def look(path: Path, columns: Sequence[str]) -> TextFile:
             if block:
                 if not names:
                     names, separator = _header(path, block, columns)
+                _check_characters(path, block, lines)
                 _check_blank(path, block, lines, last)
                 if separator != "\t" and b'"' in block:
                     quotes = True
@@ -126,9 +130,13 @@ def _header(path: Path, block: bytes, columns: Sequence[str]) -> tuple[tuple[str
     except UnicodeDecodeError:
         raise ValueError(f"{path}, line 1: no text in UTF-8") from None
     _refuse_cr(path, line)
+    if "\0" in text:
+        raise ValueError(f"{path}, line 1: a NUL byte; a text in UTF-8 is needed")
     if not text.strip():
         raise ValueError(f"{path}, line 1: a blank line; the names of the columns are needed there")
     separator = max(_SEPARATORS, key=text.count)
+    if separator not in text and _BLANK in text:
+        separator = _BLANK
     cells = text.split(separator)
     if separator != "\t":
         cells = [cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell for cell in cells]
@@ -139,6 +147,16 @@ def _header(path: Path, block: bytes, columns: Sequence[str]) -> tuple[tuple[str
             raise ValueError(f"{path}: {cells.count(name)} columns are named {name!r}; one is accepted")
     # the others' names must differ too, for Polars; none of them is read
     return tuple(cell if cell in columns else f"{cell}\0{k}" for k, cell in enumerate(cells)), separator
+
+
+def _check_characters(path: Path, block: bytes, lines: int) -> None:
+    """Raise ValueError for what no text of lines holds: NUL bytes, as damaged files have, and a CR within a line."""
+    if (found := block.find(b"\0")) >= 0:
+        line = lines + block.count(b"\n", 0, found) + 1
+        raise ValueError(f"{path}, line {line}: a NUL byte; the file is damaged, or no text in UTF-8")
+    if block.count(b"\r") != block.count(b"\r\n") and (stray := _STRAY_CR.search(block)):
+        line = lines + block.count(b"\n", 0, stray.start()) + 1
+        raise ValueError(f"{path}, line {line}: a CR within the line; lines end with LF or CR LF")
 
 
 def _listed(names: list[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from rich.progress import Progress
 
-from gru4rec import models
+from gru4rec import models, signals
 from gru4rec.metrics import Metrics
 from gru4rec.published import Params
 
@@ -106,7 +106,6 @@ def fit(
     sample_store: int = SAMPLE_STORE,
     resume: bool = False,
     label: str = "",
-    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Train ``gru`` up to its ``n_epochs``, and fill ``run`` in.
 
@@ -120,21 +119,25 @@ def fit(
         sample_store: negative samples drawn ahead; 0 draws them step by step.
         resume: go on; the data must be the same.
         label: stands before the number of the epoch.
-        check: called at every step; what it raises ends the training.
+
+    Raises:
+        KeyboardInterrupt: at the next step after a signal, whatever a library did of it.
     """
     if resume and len(run.epochs) >= gru.n_epochs:
         return
     task = bar.add_task(f"{label}starting", total=None, figures="")
-    clock = _Clock()
+    clock, first = _Clock(), len(run.epochs)
 
     def on_step(step: Any) -> None:
-        check()
+        signals.check()
         if clock.first_step(step.events):
             run.startup_seconds += clock.startup or 0.0
         rate = clock.rate(step.events)
         figures = f"loss {step.loss:.4f}" + (f"  {rate:,.0f} events/s" if rate else "")
         title = f"{label}epoch {step.epoch + 1}/{gru.n_epochs}"
-        bar.update(task, description=title, completed=step.events, total=step.total_events, figures=figures)
+        # the bar is of the whole training, so that the time left is, too
+        seen, total = (step.epoch - first) * step.total_events + step.events, (gru.n_epochs - first) * step.total_events
+        bar.update(task, description=title, completed=seen, total=total, figures=figures)
         clock.total_events = step.total_events
 
     def on_epoch_end(epoch: int, loss: float) -> None:

@@ -33,11 +33,14 @@ def is_final(name: str) -> bool:
 
 
 def hidden(name: str) -> Callable[[Any], Any]:
-    """The elementwise activation of a name of :func:`is_hidden`.
+    """The elementwise activation of a name of :func:`is_hidden`. Raises ValueError for any other.
 
     leaky: x if x >= 0 else X*x. elu: x if x >= 0 else X*(e^x - 1). selu: X*(x if x >= 0 else Y*(e^x - 1)).
     """
-    return _elementwise(name)
+    found = _elementwise(name)
+    if found is None:
+        raise ValueError(f"{name!r}: no elementwise activation")
+    return found
 
 
 def final(name: str) -> Callable[[Any, Any, bool], Any]:
@@ -51,7 +54,7 @@ def final(name: str) -> Callable[[Any, Any, bool], Any]:
         return lambda scores, columns, training: softmax(scores, columns)
     if name == "softmax_logit":
         return lambda scores, columns, training: (softmax_logit if training else softmax)(scores, columns)
-    act = _elementwise(name)
+    act = hidden(name)
     return lambda scores, columns, training: act(scores)
 
 
@@ -67,14 +70,14 @@ def softmax_logit(scores: Any, columns: Any = None) -> Any:
     return ops.log(ops.sum(weights, axis=1, keepdims=True)) - shifted
 
 
-def _exp_below_max(scores, columns):
+def _exp_below_max(scores: Any, columns: Any) -> tuple[Any, Any]:
     if columns is not None:
         scores = ops.where(columns, scores, ops.full_like(scores, -1e30))
     shifted = scores - ops.stop_gradient(ops.max(scores, axis=1, keepdims=True))
     return shifted, ops.exp(shifted)
 
 
-def _elementwise(name):
+def _elementwise(name: str) -> Callable[[Any], Any] | None:
     if name in _PLAIN:
         return _PLAIN[name]
     kind = str(name).split("-")[0]
@@ -91,6 +94,6 @@ def _elementwise(name):
     return lambda v: ops.where(v >= 0, scale * v, negative_part(v))
 
 
-def _expm1(v):
+def _expm1(v: Any) -> Any:
     # the clip keeps the branch that `where` discards from overflowing and poisoning the gradient
     return ops.exp(ops.where(v < 0, v, ops.zeros_like(v))) - 1.0

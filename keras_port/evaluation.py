@@ -255,7 +255,7 @@ def read_items(model: SessionModel, given: Mapping[str, Any]) -> tuple[list[Any]
     X, start = given["X"], hidden_of(model, given)
     states = ops.zeros((*X.shape, start[-1].shape[1]), start[-1].dtype)
 
-    def body(t, hidden, states):
+    def body(t: Any, hidden: list[Any], states: Any) -> tuple[Any, list[Any], Any]:
         buckets = ops.take(given["dwell"], t, axis=0) if "dwell" in given else None
         hidden = model.step_hidden(ops.take(X, t, axis=0), hidden, buckets)
         return t + 1, hidden, ops.scatter_update(states, ops.reshape(t, (1, 1)), hidden[-1][None])

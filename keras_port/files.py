@@ -80,7 +80,7 @@ def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], he
     text = json.dumps(entries).encode()
     text += b" " * (-len(text) % 8)
 
-    def write(file):
+    def write(file: BinaryIO) -> None:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for values in little.values():

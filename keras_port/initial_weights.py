@@ -40,7 +40,7 @@ def draw(settings: Settings, n_items: int, rng: np.random.RandomState) -> dict[s
     """
     blocks = {"Wx": 3, "Wh": 1, "Wrz": 2, "Wy": 1, "E": 1}  # biases and D are zeros
 
-    def drawn(name, shape):
+    def drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
         count = blocks.get(name.rstrip("0123456789"), 0)
         if not count:
             return np.zeros(shape, settings.dtype)

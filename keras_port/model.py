@@ -146,7 +146,7 @@ class SessionModel(keras.Model):
         """``apply(site, x)``: x, or at a dropout site x times its mask, divided by the retain probability."""
         sites = {name: (j, retain) for j, (name, _, retain) in enumerate(self.settings.dropout_sites)}
 
-        def apply(name, x):
+        def apply(name: str, x: Any) -> Any:
             if name not in sites:
                 return x
             j, retain = sites[name]

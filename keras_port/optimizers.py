@@ -98,11 +98,11 @@ def adagrad() -> Rule:
     occurrence.
     """
 
-    def dense(g, state):
+    def dense(g: Any, state: Accumulated) -> tuple[Any, Accumulated]:
         a = state.acc + g * g
         return g / ops.sqrt(a + EPS), Accumulated(a)
 
-    def rows(g, state, occurrences):
+    def rows(g: Any, state: Accumulated, occurrences: Occurrences) -> tuple[Any, Accumulated]:
         before = read_rows(state.acc, occurrences)
         step = g / ops.sqrt(before + g * g + EPS)
         return step, Accumulated(_add_after_read(state.acc, occurrences, g * g, before))
@@ -134,11 +134,11 @@ def rmsprop(b: float) -> Rule:
     """a = b*a + (1-b)*g²; step = g / sqrt(a + eps) (Tieleman and Hinton 2012)."""
     mean = _RunningMean.of(b)
 
-    def dense(g, state):
+    def dense(g: Any, state: Accumulated) -> tuple[Any, Accumulated]:
         a = mean.dense(state.acc, g * g)
         return g / ops.sqrt(a + EPS), Accumulated(a)
 
-    def rows(g, state, occurrences):
+    def rows(g: Any, state: Accumulated, occurrences: Occurrences) -> tuple[Any, Accumulated]:
         acc, a = mean.rows(state.acc, occurrences, g * g)
         return g / ops.sqrt(a + EPS), Accumulated(acc)
 
@@ -149,12 +149,12 @@ def adadelta(b: float) -> Rule:
     """a = b*a + (1-b)*g²; q = (u + eps)/(a + eps); u = b*u + (1-b)*q*g²; step = g*sqrt(q) (Zeiler 2012)."""
     mean = _RunningMean.of(b)
 
-    def dense(g, state):
+    def dense(g: Any, state: AdadeltaState) -> tuple[Any, AdadeltaState]:
         a = mean.dense(state.acc, g * g)
         q = (state.upd + EPS) / (a + EPS)
         return g * ops.sqrt(q), AdadeltaState(a, mean.dense(state.upd, q * g * g))
 
-    def rows(g, state, occurrences):
+    def rows(g: Any, state: AdadeltaState, occurrences: Occurrences) -> tuple[Any, AdadeltaState]:
         before = read_rows(state.upd, occurrences)
         acc, a = mean.rows(state.acc, occurrences, g * g)
         q = (before + EPS) / (a + EPS)
@@ -172,16 +172,16 @@ def adam(b1: float, b2: float) -> Rule:
     """
     first, second = _RunningMean.of(b1), _RunningMean.of(b2)
 
-    def step(m, a, t):
+    def step(m: Any, a: Any, t: Any) -> Any:
         correction = 1.0 - ops.power(ops.full_like(t, first.keep), t)
         return (m / correction) / (ops.sqrt(a / correction) + EPS)
 
-    def dense(g, state):
+    def dense(g: Any, state: AdamState) -> tuple[Any, AdamState]:
         a, m = second.dense(state.acc, g * g), first.dense(state.mean, g)
         t = state.count + 1.0
         return step(m, a, t), AdamState(a, m, t)
 
-    def rows(g, state, occurrences):
+    def rows(g: Any, state: AdamState, occurrences: Occurrences) -> tuple[Any, AdamState]:
         acc, a = second.rows(state.acc, occurrences, g * g)
         mean, m = first.rows(state.mean, occurrences, g * g)
         before = read_rows(state.count, occurrences)

@@ -57,7 +57,7 @@ def scores(
 class KnownSessions:
     """The sessions that run in each lane of successive predictions, and their hidden states."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.sessions: np.ndarray | None = None  # (batch,) ids; None before the first prediction
         self.hidden: list[np.ndarray] = []
 

@@ -32,7 +32,7 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
     dense = {name: state[name] for name in model.named_weights if name not in rows}
     hidden = [state[f"hidden{k}"] for k in range(len(settings.layers))]
 
-    def cost_of(arguments):
+    def cost_of(arguments: Mapping[str, Any]) -> Any:
         with model.using({name: arguments[name] for name in dense}):
             return model.training_cost(arguments, hidden, batch)
 
@@ -83,10 +83,10 @@ def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, A
     steps = ops.cast(chunk["steps"], "int32")
     places = ops.arange(batches["X"].shape[0], dtype="int32")
 
-    def goes_on(i, failed, state, costs):
+    def goes_on(i: Any, failed: Any, state: State, costs: Any) -> Any:
         return ops.logical_and(i < steps, ops.logical_not(failed))
 
-    def body(i, failed, state, costs):
+    def body(i: Any, failed: Any, state: State, costs: Any) -> tuple[Any, Any, State, Any]:
         batch = {name: ops.take(values, i, axis=0) for name, values in batches.items()}
         changed, cost, _ = training_step(model, state, batch)
         return i + 1, ops.isnan(cost), {**state, **changed}, ops.where(places == i, cost, costs)

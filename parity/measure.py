@@ -63,7 +63,7 @@ class Scale(NamedTuple):
 class Error(NamedTuple):
     """How far an array is from the wanted one.
 
-    relative: ||a - b|| over the scale, of the whole tensor or of its worst row. absolute: the largest |a - b|.
+    relative: norm of a - b over the scale, of the whole tensor or of its worst row. absolute: the largest entry of it.
     row: of the worst row, where a row is worse than the whole. why: what is wrong, where no distance can say it.
     """
 

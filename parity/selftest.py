@@ -27,7 +27,7 @@ from parity.recordings.reading import SHIPPED, read
 from parity.recordings.recording import Recording
 from parity.scale import Conditioning
 from parity.scenario import Scenario
-from parity.walk import walk
+from parity.walk import Record, walk
 
 MADE = tuple(name for name in CHECKS if name != "training")
 
@@ -65,7 +65,7 @@ class Reference:
         rows = rows_to_draw(self.scenario.params["batch_size"])
         return self._once("masks", lambda: masks_of(self.scenario.prepare(self.spec), rows))
 
-    def records(self):
+    def records(self) -> list[Record]:
         """One epoch of the reference in float64, from the weights that its engine of the scenario's type starts at."""
 
         def make():
@@ -110,35 +110,35 @@ def run_checks(reference: Reference, spec: EngineSpec, wanted: set[str] | None =
     """The checks named in ``wanted`` (all by default) of the engine ``spec`` against a recorded reference."""
     checks, s, bound = Checks(), reference.scenario, forced(reference.scenario.dtype)
 
-    def data_checks(checks):
+    def data_checks(checks: Checks) -> None:
         start = start_of(s.prepare(spec))
         check_items(checks, reference.start(), start)
         check_initial_weights(checks, reference.start(), start)
         check_batches(checks, reference.batches(), epochs_of(s.prepare(spec)))
 
-    def steps(checks):
+    def steps(checks: Checks) -> None:
         scales = reference.scales()
         check_steps(checks, reference.records(), s.prepare(spec), bound, lambda record: scales[record.number])
 
-    def free(checks):
+    def free(checks: Checks) -> None:
         spreads, engine = reference.spreads(), s.prepare(spec)
         check_trajectory(checks, reference.records(), engine, s.params, 1, s.dtype, lambda r: spreads[r.number])
 
-    def fitted(checks):
+    def fitted(checks: Checks) -> None:
         short, expected = reference.fit()
         if expected is None:
             checks["fit"].not_covered.append("chaotic in the first epoch")
         else:
             fit.check_fit(checks, expected, short, spec)
 
-    def ranking(checks):
+    def ranking(checks: Checks) -> None:
         check_ranking(checks, reference.ranking(), s.prepare(spec), spec.evaluation, s.dataset.test)
 
-    def transfer(checks):
+    def transfer(checks: Checks) -> None:
         for a, b in ((spec, reference.spec), (reference.spec, spec)):
             check_transfer(checks, s.prepare(a), s.prepare(b), bound, f"{a.name} to {b.name}")
 
-    def dropout(checks):
+    def dropout(checks: Checks) -> None:
         check_dropout(checks, reference.masks(), s.prepare(spec))
 
     for names, function in (

@@ -16,20 +16,33 @@ DEFAULTS = {"dtype": "float32", "seed": 42, "sample_store": SAMPLE_STORE, "eval_
 DTYPES = ("float32", "float64")
 EXIT_STATUS = (
     "Exit status: 0 done, 1 the training diverged (what was saved is its last good epoch), 2 bad input or could not\n"
-    "run, 130 interrupted."
+    "run, 130 interrupted by Ctrl-C, 143 by SIGTERM; a second signal ends the command at once."
 )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser, whose commands' too, to which no path is an empty name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"allow_abbrev": False})
+        self.register("type", Path, _path)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; a path is needed")
+    return Path(text)
 
 
 def make_parser(
     prog: str, description: str, epilog: str = "", exit_status: str = EXIT_STATUS, **more: Any
 ) -> argparse.ArgumentParser:
     """A parser with what every command has. The exit statuses stand at the end of its help."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog=prog,
         description=description,
         epilog=f"{epilog.strip()}\n\n{exit_status}" if epilog else exit_status,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         **more,
     )
     made.add_argument("--version", action="version", version=f"gru4rec {environment.own_version()}")
@@ -97,13 +110,16 @@ def add_reading(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--time-format", metavar="FORM",
-        help="of times that are neither Unix numbers nor ISO 8601, as %%d/%%m/%%Y %%H:%%M",
+        help="of times that are neither Unix numbers nor ISO 8601, as %%d/%%m/%%Y %%H:%%M; or the unit of numbers, "
+        "s, ms, us or ns, which makes seconds of them",
     )  # fmt: skip
 
 
-def read(given: argparse.Namespace, path: Path, columns: Columns, text_items: bool | None = None) -> EventFile:
+def read(
+    given: argparse.Namespace, path: Path, columns: Columns, text_items: bool | None = None, any_unit: bool = False
+) -> EventFile:
     """A file, as :func:`add_reading`'s arguments say."""
-    return frames.read(path, columns, given.ids, given.time_format, text_items)
+    return frames.read(path, columns, given.ids, given.time_format, text_items, any_unit)
 
 
 def add_mode(group: argparse._ArgumentGroup) -> None:

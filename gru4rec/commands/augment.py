@@ -41,6 +41,7 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     columns = Columns(given.session_key, given.item_key, given.time_key)
     target = None if given.statistics else out / f"{source.stem}-dwell{given.threshold:g}.txt"
     figure = out / f"{source.stem}-dwell.png"
+    files.check_inputs([("SESSIONS", source)])
     size = source.stat().st_size
     files.make_folder("--out", out)
     files.check_outputs([("--out", target), ("--out", figure)], [("SESSIONS", source)])

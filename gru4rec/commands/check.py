@@ -12,6 +12,7 @@ from gru4rec import terminal, textfiles
 from gru4rec.commands import arguments
 from gru4rec.datasets import checks
 from gru4rec.datasets.checks import Finding
+from gru4rec.files import check_inputs
 from gru4rec.frames import Columns, EventFile
 
 FINE, BAD = 0, 1
@@ -39,12 +40,11 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     """Returns the exit status: 1 where something is bad, else 0."""
     columns = arguments.columns(given)
     paths = [path for path in (given.train, given.test) if path]
-    for path in paths:
-        path.open("rb").close()
+    check_inputs([("TRAIN", given.train), ("TEST", given.test)])
     with terminal.console(stderr=True).status("checking"):
         files: list[EventFile] = []
         for path in paths:
-            files.append(arguments.read(given, path, columns, files[0].has_text_items if files else None))
+            files.append(arguments.read(given, path, columns, files[0].has_text_items if files else None, True))
         findings = checks.check(files, [stars_of(path, columns) for path in paths])
     bad = any(each.level == "bad" for each in findings)
     if given.json:

@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gru4rec import files, terminal
+from gru4rec import files, tables, terminal
 from gru4rec.commands import arguments
 from gru4rec.commands.arguments import DTYPES
 from gru4rec.commands.rsc15 import EMBEDDED_EPOCHS, EMBEDDED_SAMPLES, embedded_configs
@@ -135,8 +135,7 @@ def check(options: argparse.Namespace, overrides: Params) -> None:
             raise ValueError(f"--{name} concerns the variant {variant}, and {', '.join(variants(options))} are run")
     for name in overrides.keys() & OF_VARIANTS.keys():
         raise ValueError(f"--set {name}: it differs between the runs, see {OF_VARIANTS[name]}")
-    for path in filter(None, (options.train, options.test)):
-        path.open("rb").close()
+    files.check_inputs([("--train", options.train), ("--test", options.test)])
 
 
 def variants(options: argparse.Namespace) -> list[str]:
@@ -207,8 +206,10 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     given = fill_in(given)
     trials = plan_trials(given, overrides)
     results, figure = given.out / "results.json", given.out / "results.png"
+    tidy = [given.out / "results.csv", given.out / "results.parquet"]
     files.make_folder("--out", given.out)
-    files.check_outputs([("--out", results), ("--out", figure)], [("--train", given.train), ("--test", given.test)])
+    outputs = [("--out", path) for path in (results, *tidy, figure)]
+    files.check_outputs(outputs, [("--train", given.train), ("--test", given.test)])
     with terminal.console(stderr=True).status("reading the data"):
         plain, train_file, test_file = load_data(given, column_names(overrides))
     describe(plain, console)
@@ -225,9 +226,11 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     for trial in trials:
         comparison.outcomes.append(carry_out(trial, data[trial.variant], console))
         comparison.write(results)
+    for path in tidy:
+        tables.write(path, comparison.rows())
     report.write_figure(comparison, figure)
     console.print(report.table(comparison))
-    console.print(f"Written: {results}, {figure}")
+    console.print(f"Written: {', '.join(map(str, (results, *tidy, figure)))}")
     return 1 if any(outcome.metrics is None for outcome in comparison.outcomes) else 0
 
 

@@ -80,14 +80,14 @@ def load_data(given: argparse.Namespace, split: tuple, columns: Columns, console
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 1 where a training diverged, else 0."""
     check_source(given, ("ratings", "dates", "quantiles", "train_on", "evaluate_on"))
-    check(given, inputs=(given.train, given.test))
     ratings = find(given.ratings) if given.ratings else None
+    inputs = [("--ratings", ratings), ("--train", given.train), ("--test", given.test)]
+    check(given, inputs)
     split = split_options(given)
     overrides = parse_overrides(given.set)
     embedded = not (given.ratings or given.train)
     configs = choose(given.config or (CONFIGS if embedded else DEFAULT_CONFIGS), CONFIGS)
     jobs = plan(configs, given, overrides, given.epochs or (EMBEDDED_EPOCHS if embedded else None))
-    inputs = [("--ratings", ratings), ("--train", given.train), ("--test", given.test)]
     Outputs.of(given).prepare(jobs, inputs, given.resume or given.overwrite)
     with terminal.console(stderr=True).status("reading the data"):
         data = load_data(given, split, column_names(overrides), console)

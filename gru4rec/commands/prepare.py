@@ -80,8 +80,7 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
 
 def _check_paths(given: argparse.Namespace, raw: list[Path], names: dict[str, str]) -> None:
     """Look at all paths before any work, and make the folder."""
-    for path in raw:
-        path.open("rb").close()
+    files.check_inputs([("RAW", path) for path in raw])
     files.make_folder("--out", given.out)
     outputs = [*names.values(), writing.description_name(given.set)]
     files.check_outputs([("--out", given.out / name) for name in outputs], [("RAW", path) for path in raw])

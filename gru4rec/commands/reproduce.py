@@ -113,8 +113,7 @@ def check(given: argparse.Namespace, target: Target) -> list[Path]:
     if given.config and given.config not in target.configs:
         accepted = ", ".join(target.configs)
         raise ValueError(f"--config {given.config}: {accepted} are accepted, which were published for {target.name}")
-    for path in filter(None, (given.train, given.test)):
-        path.open("rb").close()
+    files.check_inputs([("--train", given.train), ("--test", given.test)])
     return target.find(given.raw) if given.raw else []
 
 

@@ -70,14 +70,14 @@ def load_data(given: argparse.Namespace, columns: Columns) -> Dataset:
 def execute(given: argparse.Namespace, command: list[str], console: Console) -> int:
     """Returns the exit status: 1 where a training diverged, else 0."""
     check_source(given, ("clicks",))
-    check(given, inputs=(given.clicks, given.train, given.test))
+    inputs = [("--clicks", given.clicks), ("--train", given.train), ("--test", given.test)]
+    check(given, inputs)
     overrides = parse_overrides(given.set)
     embedded = not (given.clicks or given.train)
     configs = choose(given.config or (EMBEDDED_CONFIGS if embedded else DEFAULT_CONFIGS), RSC15)
     if embedded:
         configs = embedded_configs(configs)
     jobs = plan(configs, given, overrides, given.epochs or (EMBEDDED_EPOCHS if embedded else None))
-    inputs = [("--clicks", given.clicks), ("--train", given.train), ("--test", given.test)]
     Outputs.of(given).prepare(jobs, inputs, given.resume or given.overwrite)
     with terminal.console(stderr=True).status("reading the data"):
         data = load_data(given, column_names(overrides))

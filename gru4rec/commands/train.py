@@ -7,10 +7,25 @@ from typing import Any
 
 from rich.console import Console
 
-from gru4rec import baselines, checkpoints, engines, files, frames, metrics, models, options, terminal, training
+from gru4rec import (
+    baselines,
+    checkpoints,
+    completion,
+    engines,
+    files,
+    frames,
+    metrics,
+    models,
+    options,
+    remarks,
+    tables,
+    terminal,
+    training,
+)
 from gru4rec.checkpoints import Checkpoint
 from gru4rec.cli import COMMANDS
 from gru4rec.commands import arguments
+from gru4rec.completion import SHELLS
 from gru4rec.frames import Columns, EventFile
 from gru4rec.published import SETTINGS
 from gru4rec.results import SUFFIXES, Results
@@ -19,7 +34,8 @@ from gru4rec.training import Epoch, Run
 USAGE = f"gru4rec [PATH | {' | '.join(COMMANDS)}] [options]"
 EPILOG = """
 Instead of PATH, with --help of their own:
-  tune       search for good options            rsc15      the published settings on RSC15, raw file to table
+  train      the same as PATH without a word    tune       search for good options
+  rsc15      the published settings on RSC15, raw file to table
   movielens  the same on MovieLens              dwelltime  does dwell time help?
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
   sample     synthetic data in a raw format     check      what is wrong with files of sessions
@@ -36,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     made = arguments.make_parser("gru4rec", "Train or load GRU4Rec, evaluate it, save it.", EPILOG, usage=USAGE)
     made.add_argument("path", nargs="?", metavar="PATH", type=Path, help="training file, or with -l a saved model")
     made.add_argument("--list-paramfiles", action="store_true", help="print the settings that -pf takes by name")
+    made.add_argument(
+        "--print-completion", choices=SHELLS, metavar="SHELL",
+        help=f"print the completion for a shell, {', '.join(SHELLS)}: eval \"$(gru4rec --print-completion bash)\"",
+    )  # fmt: skip
     arguments.add_model(made)
     work = made.add_argument_group("what is done")
     work.add_argument("-l", "--load", action="store_true", help="PATH is a saved model: evaluate it, train nothing")
@@ -52,8 +72,9 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_mode(work)
     work.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="results as .json (all of them) or .tsv (metrics)"
-    )
+        "-o", "--output", metavar="FILE", type=Path,
+        help="results as .json (all of them), or .tsv, .csv, .parquet (metrics)",
+    )  # fmt: skip
     arguments.add_engine(made)
     arguments.add_data(made)
     return made
@@ -77,7 +98,7 @@ def check(given: argparse.Namespace) -> None:
         for name, value in (("-m", given.measure), ("-e", given.eval_type)):
             if value is not None:
                 raise ValueError(f"{name} without -t: nothing is evaluated, so it has no use")
-        if given.output and given.output.suffix.lower() == ".tsv":
+        if given.output and given.output.suffix.lower() in tables.SUFFIXES:
             raise ValueError(f"-o {given.output} without -t: there is no metric to write; a .json takes the losses")
     for name in ("resume", "overwrite"):
         if getattr(given, name) and not given.save:
@@ -85,18 +106,17 @@ def check(given: argparse.Namespace) -> None:
     if given.resume and given.overwrite:
         raise ValueError("--resume with --overwrite: one of the two is accepted")
     if given.output and given.output.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"-o {given.output}: a file named {' or '.join(SUFFIXES)} is accepted")
+        raise ValueError(f"-o {given.output}: a file named {', '.join(SUFFIXES)} is accepted")
     check_paths(given)
 
 
 def check_paths(given: argparse.Namespace) -> None:
     """Raise OSError for inputs that are not there; ValueError or OSError for outputs that may not be written."""
-    for path in (given.path, *given.test):
-        path.open("rb").close()
+    read = [("PATH", given.path), *(("-t", path) for path in given.test), ("-pf", arguments.param_file(given))]
+    files.check_inputs(read)
     outputs = [("-o", given.output)]
     if given.save:
         outputs += [("-s", given.save), ("-s", Checkpoint(given.save, {}, 0).record)]
-    read = [("PATH", given.path), *(("-t", path) for path in given.test), ("-pf", arguments.param_file(given))]
     files.check_outputs(outputs, read)
     if given.save and not (given.resume or given.overwrite):
         checkpoints.check_new("-s", given.save)
@@ -106,6 +126,9 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     """Returns the exit status: 1 where the training diverged, else 0."""
     if given.list_paramfiles:
         list_settings(console)
+        return 0
+    if given.print_completion:
+        print(completion.script(given.print_completion))
         return 0
     check(given)
     arguments.check_baseline(
@@ -165,6 +188,8 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
     how = f", {maker.dtype}, seed {maker.seed}" if maker.spec.is_trained else ""
     console.print(f"{results.engine} on the {device.upper()}{how}; "
                   f"{options.in_words(params) or 'every option at its default'}")  # fmt: skip
+    if maker.spec.is_trained and (note := remarks.small_catalogue(data.counts[2], gru)):
+        console.print(f"note: {note}")
     train(given, gru, data, run, checkpoint, resumed, console)
     results.device = engines.device_of(gru)
     return gru, results, tests
@@ -201,19 +226,17 @@ def evaluate(
 ) -> None:
     """Fill in the metrics of the test files, and show them."""
     spec, cut_offs = models.named(results.engine), tuple(sorted(set(given.measure)))
-    strict: dict[str, metrics.Metrics] = {}
+    notes: dict[str, str] = {}
     for test in tests:
         with terminal.console(stderr=True).status(f"evaluating on {terminal.plain(str(test.path))}"):
             name = str(test.path)
             results.metrics[name] = metrics.evaluate(spec, gru, test.frame, test.columns, cut_offs, given.eval_type)
             if given.eval_type == "standard":
-                strict[name] = metrics.evaluate(spec, gru, test.frame, test.columns, cut_offs)
+                notes[name] = remarks.ties(spec, gru, test.frame, test.columns, cut_offs[-1])
     if tests:
         console.print(results.table())
-    for name, found in strict.items():
-        N = cut_offs[-1]
-        console.print(f"note: standard ranks count a tie for the model; where a tie counts against it, Recall@{N} on "
-                      f"{name} is {found[N][0]:.6f}")  # fmt: skip
+    for name, note in notes.items():
+        console.print(f"note: {name}: {note}")
 
 
 def read_tests(given: argparse.Namespace, columns: Columns, items: Any, console: Console) -> list[EventFile]:

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from gru4rec import baselines, files, frames, options, terminal
+from gru4rec import baselines, files, frames, options, remarks, terminal
 from gru4rec.baselines import spaces
 from gru4rec.commands import arguments
 from gru4rec.commands.arguments import positive
 from gru4rec.metrics import NAMES
 from gru4rec.published import Params
 from gru4rec.tuning import plots, study
-from gru4rec.tuning.objective import Objective
+from gru4rec.tuning.objective import TIES, Objective
 from gru4rec.tuning.space import Space, of_baseline
 from gru4rec.tuning.space import read as read_space
 
@@ -89,54 +88,22 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
         raise ValueError("--space FILE is needed; baselines alone have a space of their own")
     arguments.check_baseline(given, ("--dtype", given.dtype), ("-ss", given.sample_store))
     inputs = [("PATH", given.path), ("-t", given.test), *([("--space", given.space)] if given.space else [])]
-    for _, path in inputs:
-        path.open("rb").close()
+    files.check_inputs(inputs)
     folder = study_folder(given.out, given.study)
     files.make_folder("--out", given.out)
     files.make_folder("--out", folder)
     files.check_outputs([("--out", folder / name) for name in OUTPUTS], [*inputs, ("-pf", arguments.param_file(given))])
     given = arguments.fill_in(given)
-    signals = Signals()
-    objective = prepared(given, signals, console)
+    objective = prepared(given, console)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url = given.storage or study.sqlite(given.out / "study.db")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # every model of another shape is a tracing to warn of
-    with signals:
-        try:
-            found = study.open_study(url, given.study, objective.setup(), objective.pruning, given.seed)
-            search(found, objective, given.n_trials, folder, console)
-            return 0 if study.good(found) or not study.completed(found) else 1
-        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as problem:
-            raise OSError(f"--storage: {str(problem).splitlines()[0]}") from problem
-
-
-class Signals:
-    """Within, SIGTERM interrupts as Ctrl-C does, and neither is lost.
-
-    A KeyboardInterrupt that is raised while another library's callback runs, as a garbage collector's, may be dropped
-    there; so it is remembered, and raised again at the next step.
-    """
-
-    def __init__(self) -> None:
-        self._came = False
-        self._before: dict[int, Any] = {}
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt where a signal came and was dropped."""
-        if self._came:
-            raise KeyboardInterrupt
-
-    def _take(self, number: int, frame: Any) -> None:
-        self._came = True
-        raise KeyboardInterrupt
-
-    def __enter__(self) -> "Signals":
-        self._before = {number: signal.signal(number, self._take) for number in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *problem: Any) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    try:
+        found = study.open_study(url, given.study, objective.setup(), objective.pruning, given.seed)
+        search(found, objective, given.n_trials, folder, console)
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as problem:
+        raise OSError(f"--storage {url}: {str(problem).splitlines()[0]}") from problem
+    return 0 if study.good(found) or not study.completed(found) else 1
 
 
 def study_folder(out: Path, name: str) -> Path:
@@ -148,7 +115,7 @@ def study_folder(out: Path, name: str) -> Path:
     return out / name
 
 
-def prepared(given: argparse.Namespace, signals: Signals, console: Console) -> Objective:
+def prepared(given: argparse.Namespace, console: Console) -> Objective:
     """All that trials need. Raises ValueError, OSError, ImportError for whatever would make one fail."""
     space = space_of(given)
     fixed = fixed_options(given, space)
@@ -160,11 +127,17 @@ def prepared(given: argparse.Namespace, signals: Signals, console: Console) -> O
     frames.check_predictable(test, data.frame[columns.item].unique())
     objective = Objective(
         maker, data, test, fixed, space, given.primary_metric, given.measure, given.eval_type, given.sample_store,
-        not given.no_pruning, terminal.progress(), signals.check,
+        not given.no_pruning, terminal.progress(),
     )  # fmt: skip
     objective.check()
     for events in (data, test):
         console.print(events.describe())
+    if given.eval_type == "standard":
+        console.print("note: standard ranks count a tie for the model, so that the best trial may be one that scores "
+                      "all items alike; -e conservative, the default, counts it against the model")  # fmt: skip
+    note = remarks.small_catalogue(data.counts[2], maker.create(fixed, columns))
+    if note and "n_sample" not in space.names:
+        console.print(f"note: {note}")
     how = f", {maker.dtype}, seed {maker.seed}" if maker.spec.is_trained else ""
     console.print(f"{maker.spec.name} on the {device.upper()}{how}; "
                   f"fixed: {options.in_words(fixed) or 'nothing'}; searched: {', '.join(space.names)}")  # fmt: skip
@@ -230,6 +203,8 @@ def describe(trial: FrozenTrial, title: str, problem: Exception | None) -> str:
     """One line."""
     if trial.state == TrialState.COMPLETE:
         what = "diverged" if trial.user_attrs.get(study.DIVERGED) else f"{title} {trial.value:.6f}"
+        if (ties := trial.user_attrs.get(TIES)) is not None:
+            what += f" with {ties:.2%} ties"
     elif trial.state == TrialState.PRUNED and trial.last_step is not None:
         what = f"pruned after epoch {trial.last_step}, {title} {trial.intermediate_values[trial.last_step]:.6f}"
     else:

@@ -142,7 +142,8 @@ def single_events(events: Events) -> Finding:
 
 def numbers_in_disguise(events: Events) -> Finding:
     """Ids that a program which reads them as numbers would change, or take for one another."""
-    parts, level = [], "fine"
+    parts: list[str] = []
+    level: Level = "fine"
     figures: dict[str, Any] = {}
     for name in events.texts:
         ids = events.frame[name].unique()
@@ -159,7 +160,7 @@ def numbers_in_disguise(events: Events) -> Finding:
                 f"{name} ids are texts: {_share(len(odd), len(ids))} look like numbers and are none, as {example!r}"
                 + (f"; read as numbers, {merged:,} ids would be another's" if merged else "")
             )
-    return _finding("ids", events.name, level, "; ".join(parts) or _kinds(events), **figures)  # type: ignore[arg-type]
+    return _finding("ids", events.name, level, "; ".join(parts) or _kinds(events), **figures)
 
 
 def _kinds(events: Events) -> str:
@@ -180,8 +181,8 @@ def units(events: Events) -> Finding:
 
 
 def _span(events: Events) -> str:
-    times = events.frame["time"]
-    first, last = (np.datetime64(int(time), "s") for time in (times.min(), times.max()))  # type: ignore[arg-type]
+    seconds = events.frame["time"].to_numpy()
+    first, last = (np.datetime64(int(time), "s") for time in (seconds.min(), seconds.max()))
     return f"{first} to {last}, UTC"
 
 

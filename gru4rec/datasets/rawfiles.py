@@ -14,6 +14,7 @@ import polars as pl
 
 from gru4rec.parquet import source
 from gru4rec.terminal import quoted
+from gru4rec.textfiles import check_line_lengths
 
 WHOLE = r"-?[0-9]{1,18}"
 _EXTRA = "\0extra"
@@ -63,9 +64,10 @@ class Layout:
         """The fields that are read, in the file's order, and whether a line has more fields than it should: ``extra``.
 
         Raises:
-            ValueError: where the header lacks one of them.
+            ValueError: where the header lacks one of them, or a line is longer than any event.
             OSError: where the file cannot be read.
         """
+        check_line_lengths(path)
         names = self.names or self._header(path)
         schema = {name: self.fields[name].dtype if name in self.fields else pl.String for name in names}
         schema[_EXTRA] = pl.String

@@ -75,8 +75,7 @@ class Shop:
         if len(found) != len(self.raw):
             raise ValueError(f"RAW: {len(found)} file(s) given; {self.key} needs {len(self.raw)}, in this order: "
                              f"{' '.join(self.raw)}, or the folder that holds them")  # fmt: skip
-        for path in found:
-            path.open("rb").close()
+        files.check_inputs([("RAW", path) for path in found])
         return found
 
     def names(self, form: Format = "tsv") -> dict[str, str]:

@@ -85,6 +85,14 @@ class Comparison:
         }
         files.write_json(path, content)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The metrics after the last epoch, tidy: a row for each run, part of the test events and metric."""
+        return [
+            {"config": run.config, "engine": run.engine, "variant": run.variant, "seed": run.seed, "part": part,
+             "metric": metric, "value": value}
+            for run in self.outcomes for part, found in (run.metrics or {}).items() for metric, value in found.items()
+        ]  # fmt: skip
+
     def take_up(self, path: Path) -> None:
         """Take over the runs of a results file; where there is none, nothing.
 

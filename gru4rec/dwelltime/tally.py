@@ -11,7 +11,7 @@ from gru4rec.dwelltime.dwell import MICRO
 class Tally:
     """How many events there are of every dwell time. Memory grows with the number of different dwell times."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.events = self.sessions = 0
         # Events without a dwell time are counted under null.
         self._counted = pl.DataFrame(schema={"Dwell": pl.Int64, "events": pl.Int64})

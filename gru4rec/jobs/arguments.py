@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gru4rec import options
+from gru4rec import files, options
 from gru4rec.baselines.of_the_papers import NAMES
 from gru4rec.commands.arguments import DTYPES
 from gru4rec.frames import Columns
@@ -53,14 +53,13 @@ def add_output_options(parser: argparse.ArgumentParser, out: Path) -> None:
     output.add_argument("--overwrite", action="store_true", help="replace checkpoints and models that are there")
 
 
-def check(given: argparse.Namespace, inputs: Iterable[Path | None]) -> None:
+def check(given: argparse.Namespace, inputs: files.Named) -> None:
     """Raise ValueError for options out of range or at odds with each other, OSError for inputs that are not there."""
     if given.mode and given.engine == "keras":
         raise ValueError("--mode concerns the original engine; --engine keras does not use it")
     if given.resume and given.overwrite:
         raise ValueError("--resume with --overwrite: one of the two is accepted")
-    for path in filter(None, inputs):
-        path.open("rb").close()
+    files.check_inputs(inputs)
     for name in ("epochs", "baseline_sessions"):
         value = getattr(given, name)
         if value is not None and value < 1:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gru4rec import checkpoints, engines, files, metrics, models, terminal, training
+from gru4rec import checkpoints, engines, files, metrics, models, remarks, tables, terminal, training
 from gru4rec.baselines.of_the_papers import evaluate_baselines, evenly_chosen_sessions
 from gru4rec.checkpoints import Checkpoint
 from gru4rec.datasets.prepared import Dataset
@@ -101,6 +101,10 @@ class Outputs:
         return self.out / "results.json"
 
     @property
+    def tables(self) -> list[Path]:
+        return [self.out / "results.csv", self.out / "results.parquet"]
+
+    @property
     def figure(self) -> Path:
         return self.out / "results.png"
 
@@ -122,7 +126,8 @@ class Outputs:
         for option, folder in (("--out", self.out), ("--out", self.checkpoints), ("--save", self.models)):
             if folder:
                 files.make_folder(option, folder)
-        outputs: list[tuple[str, Path | None]] = [("--out", self.results), ("--out", self.figure)]
+        own = (self.results, *self.tables, self.figure)
+        outputs: list[tuple[str, Path | None]] = [("--out", path) for path in own]
         for job in jobs:
             checkpoint, model = self.checkpoint(job.name), self.model(job.name)
             outputs += [("--save", model)]
@@ -143,6 +148,9 @@ def train_and_report(
     Returns the exit status: 1 where a training diverged, else 0.
     """
     describe(data, console)
+    n_items = next(iter(data.counts.values())).items or 0
+    for note in dict.fromkeys(filter(None, (remarks.small_catalogue(n_items, job.start()[1]) for job in jobs))):
+        console.print(f"  note: {note}")
     outputs = Outputs.of(given)
     results = Results(data, command)
     if given.baselines or (given.baselines is None and data.synthetic):
@@ -153,9 +161,11 @@ def train_and_report(
         carry_out(job, results, outputs, given.resume, console)
 
     results.write(outputs.results)
+    for path in outputs.tables:
+        tables.write(path, results.rows())
     write_figure(results, outputs.figure)
     print_results(results, console)
-    console.print(f"Written: {outputs.results}, {outputs.figure}")
+    console.print(f"Written: {', '.join(map(str, (outputs.results, *outputs.tables, outputs.figure)))}")
     return 1 if results.diverged else 0
 
 
@@ -174,13 +184,15 @@ def carry_out(job: Job, results: Results, outputs: Outputs, resume: bool, consol
         if checkpoint:
             checkpoint.save(run, gru)
         if model:
-            gru.save(model)
+            with files.naming(model):
+                gru.save(model)
         results.write(outputs.results)
 
     done = len(run.epochs)
     train(job, gru, run, results.data, console, after_epoch, resumed)
     if model and not run.diverged and len(run.epochs) == done:
-        gru.save(model)
+        with files.naming(model):
+            gru.save(model)
 
 
 def train(

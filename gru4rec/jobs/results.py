@@ -49,6 +49,20 @@ class Results:
         """Replace the JSON file ``path`` as a whole."""
         files.write_json(path, self.as_json())
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The metrics, tidy: a row for each epoch and cut-off of a run, and for each cut-off of a baseline."""
+        of_runs = [
+            {"config": run.config, "engine": run.engine, "epoch": epoch.number, "loss": epoch.loss,
+             "seconds": epoch.seconds, "N": N, "recall": recall, "mrr": mrr}
+            for run in self.runs for epoch in run.epochs for N, (recall, mrr) in epoch.metrics.items()
+        ]  # fmt: skip
+        of_baselines = [
+            {"config": None, "engine": result.name, "epoch": None, "loss": None, "seconds": result.fit_seconds,
+             "N": N, "recall": recall, "mrr": mrr}
+            for result in self.baselines for N, (recall, mrr) in result.metrics.items()
+        ]  # fmt: skip
+        return of_runs + of_baselines
+
     def as_json(self) -> dict[str, Any]:
         return {
             "synthetic": self.data.synthetic,

@@ -55,7 +55,7 @@ class Target:
             raise ValueError(f"RAW: {len(paths)} file(s) given; rsc15 needs one, yoochoose-clicks.dat")
         (path,) = paths
         path = path / self.raw[0] if path.is_dir() else path
-        path.open("rb").close()
+        files.check_inputs([("RAW", path)])
         return [path]
 
 

@@ -1,7 +1,6 @@
 """What a trial does: train a model with the options that it is given, and measure it."""
 
 import gc
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial
 from rich.progress import Progress
 
-from gru4rec import metrics, training
+from gru4rec import metrics, remarks, training
 from gru4rec.frames import EventFile
 from gru4rec.metrics import NAMES
 from gru4rec.models import Maker
@@ -18,6 +17,8 @@ from gru4rec.published import Params
 from gru4rec.training import Epoch, Run
 from gru4rec.tuning.space import Space
 from gru4rec.tuning.study import DIVERGED
+
+TIES = "ties"  # an attribute of a trial: the share of predicted events that standard ranks favour
 
 
 @dataclass
@@ -36,7 +37,6 @@ class Objective:
         sample_store: negative samples drawn ahead.
         pruning: measure after every epoch, and end the trial where the study's pruner says so.
         bar: shows the training.
-        check_signals: called at every step; what it raises ends the trial.
     """
 
     maker: Maker
@@ -50,7 +50,6 @@ class Objective:
     sample_store: int
     pruning: bool
     bar: Progress
-    check_signals: Callable[[], None]
 
     @property
     def title(self) -> str:
@@ -95,6 +94,8 @@ class Objective:
             found = metrics.evaluate(self.maker.spec, gru, test.frame, test.columns, (self.cut_off,), self.mode)
             measured.update(zip(NAMES, found[self.cut_off]))
             trial.set_user_attr("measured", measured)
+            if self.mode == "standard":
+                trial.set_user_attr(TIES, remarks.share_of_ties(self.maker.spec, gru, test.frame, test.columns))
 
         def after_epoch(epoch: Epoch) -> None:
             is_last = epoch.number == gru.n_epochs
@@ -109,7 +110,7 @@ class Objective:
         run = Run(self.maker.spec.name, "", {})
         training.fit(
             gru, self.data.frame, run, self.bar, None, after_epoch, self.sample_store,
-            label=f"trial {trial.number}, ", check=self.check_signals,
+            label=f"trial {trial.number}, ",
         )  # fmt: skip
         if run.diverged:
             trial.set_user_attr(DIVERGED, True)

@@ -180,7 +180,9 @@ def _distribution(name: str, entry: dict[str, Any]) -> Distribution:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a step that does not lead from the lowest to the highest value
             return _RANGES[dtype](*values, log=log, **made)
-    except (ValueError, ArithmeticError, UserWarning) as problem:
+    except ArithmeticError:
+        raise ValueError(f"{name}: step={step!r} does not lead from {values[0]!r} to {values[1]!r}") from None
+    except (ValueError, UserWarning) as problem:
         raise ValueError(f"{name}: {str(problem)[:200] or type(problem).__name__}") from None
 
 

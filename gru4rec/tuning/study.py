@@ -3,15 +3,18 @@
 import copy
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from gru4rec import signals
 
 HEARTBEAT, GRACE = 10, 60  # seconds between a running trial's signs of life; without any for so long it was cut off
 RETRIES = 2  # of a trial whose process was killed, which the trial itself may have caused
@@ -62,19 +65,25 @@ class SeededTPE(BaseSampler):
             self._number, self._sampler = trial.number, TPESampler(seed=seed)
         return self._sampler
 
-    def infer_relative_search_space(self, study, trial):
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._for(trial).infer_relative_search_space(study, trial)
 
-    def sample_relative(self, study, trial, search_space):
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         return self._for(trial).sample_relative(study, trial, search_space)
 
-    def sample_independent(self, study, trial, param_name, param_distribution):
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
         return self._for(trial).sample_independent(study, trial, param_name, param_distribution)
 
-    def before_trial(self, study, trial):
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._for(trial).before_trial(study, trial)
 
-    def after_trial(self, study, trial, state, values):
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
         self._for(trial).after_trial(study, trial, state, values)
 
 
@@ -189,6 +198,7 @@ def work(
 
     failures = 0
     while True:
+        signals.check()
         check_setup(study, setup)
         optuna.storages.fail_stale_trials(study)
         count = len(done(study))
@@ -207,6 +217,9 @@ def work(
             _queue_again(study, current)
             raise
         except Exception as error:
+            if signals.came():  # the error is what a library made of the interruption
+                _queue_again(study, current)
+                raise KeyboardInterrupt from error
             problem = error
         if problem and not current:
             raise problem

@@ -50,7 +50,7 @@ def compile_program(program: Callable, jit: bool = True) -> Callable:
         the program for good, so that its memory is reused.
     """
 
-    def split(kept, given, inputs):
+    def split(kept: dict[str, Any], given: dict[str, Any], inputs: Any) -> Any:
         return program({**kept, **given}, inputs)
 
     compiled = jax.jit(split, donate_argnums=1)

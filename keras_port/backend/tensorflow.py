@@ -51,7 +51,7 @@ def compile_program(program: Callable, jit: bool = True) -> Callable:
     """
 
     @tf.function(jit_compile=jit, reduce_retracing=not jit, autograph=False)
-    def compiled(variables, inputs):
+    def compiled(variables: Any, inputs: Any) -> Any:
         changed, results = program({name: tf.convert_to_tensor(v) for name, v in variables.items()}, inputs)
         for name, value in changed.items():
             variables[name].assign(value)

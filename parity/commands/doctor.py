@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 _STYLES = {Outcome.OK: "green", Outcome.MISSING: "yellow", Outcome.WRONG: "bold red"}
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser(
         "doctor",
         help="look an engine over before it is compared: members, options, shapes, conventions, with advice",

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rich.progress import Progress
 
@@ -14,7 +15,7 @@ from parity.recordings.reading import find, read
 from parity.workers import run_all
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser("golden", help="replay recorded runs of the published program", description=__doc__)
     parser.add_argument(
         "files", nargs="*", type=Path, metavar="FILE", help="recordings or folders of them (default: those shipped)"

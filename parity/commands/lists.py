@@ -16,7 +16,7 @@ SESSION_REC = dict(
 )
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser(
         "lists",
         help="compare an engine's top lists with recorded ones",

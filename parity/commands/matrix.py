@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+from typing import Any
 
 from rich.progress import Progress
 
@@ -12,7 +13,7 @@ from parity.measure import Verdict
 from parity.workers import run_all
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser("matrix", help="compare engines in every pair of option values", description=__doc__)
     default = "original-jax" if importlib.util.find_spec("jax") else "original"
     common.add_engines(parser, f"{default} and keras; the first is the reference")

@@ -18,7 +18,7 @@ from parity.recordings import manifest, recorder
 from parity.recordings.writing import write
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser(
         "record",
         help="record a run of an engine",

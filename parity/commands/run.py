@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.status import Status
 
@@ -20,7 +21,7 @@ from parity.measure import Verdict
 from parity.scenario import Scenario
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
         help="compare engines on data",

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+from typing import Any
 
 from rich.progress import Progress
 
@@ -12,7 +13,7 @@ from parity.measure import Verdict
 from parity.workers import run_all
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser(
         "selftest", help="put faults into the Keras engine and see them caught", description=__doc__
     )

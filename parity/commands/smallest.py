@@ -1,13 +1,14 @@
 """``python -m parity smallest``: the smallest fault that the bounds still catch, by place and type."""
 
 import argparse
+from typing import Any
 
 from gru4rec import terminal
 from parity import sensitivity
 from parity.bounds import ULPS, UNIT
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser(
         "smallest",
         help="the smallest fault that the bounds still catch",

@@ -6,6 +6,7 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import Progress
@@ -28,7 +29,7 @@ RECORDED_RUNS = 32
 SPLITS = 1000
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser(
         "training",
         help="test whether full runs are equivalent to the stored runs of the reference",

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -12,7 +13,7 @@ from parity.recordings.reading import find, recording_of
 from parity.recordings.recording import Recording
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     parser = commands.add_parser(
         "validate",
         help="check that files are whole recordings",

@@ -1,6 +1,7 @@
 """The engine: data, random stream, one step, prediction."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,9 @@ class Plain:
             raise NotImplementedError("the harness's own program draws no dropout masks")
         return []
 
-    def train_step(self, X, Y, R, masks: Sequence[Array] | None = None, gradients: bool = False) -> Step:
+    def train_step(
+        self, X: Array, Y: Array, R: Array, masks: Sequence[Array] | None = None, gradients: bool = False
+    ) -> Step:
         masks = self.draw_masks(len(X)) if masks is None else masks
         drop = {
             site: np.asarray(mask, self.dtype) / self.as_dtype(p)
@@ -169,7 +172,7 @@ class Plain:
         """A constant in the engine's type."""
         return np.dtype(self.dtype).type(value)
 
-    def _forward(self, X: Array, hidden: Sequence[Array], drop: Mapping[str, Array]):
+    def _forward(self, X: Array, hidden: Sequence[Array], drop: Mapping[str, Array]) -> tuple[list[Array], list[Any]]:
         W, x, after, gates = self.weights, self.weights[self.table][X], [], []
         if self.table != "Wx0":
             x = x * drop.get("embed", self.as_dtype(1))
@@ -202,12 +205,17 @@ class Plain:
 
     # Prediction.
 
-    def scores(self, X, hidden: Sequence[Array], items: Array | None = None) -> tuple[Array, list[Array]]:
+    def scores(self, X: Array, hidden: Sequence[Array], items: Array | None = None) -> tuple[Array, list[Array]]:
         after, _ = self._forward(np.asarray(X), [np.asarray(H, self.dtype) for H in hidden], {})
         Wy, By = (self.weights[name] if items is None else self.weights[name][items] for name in ("Wy", "By"))
         return predicted(after[-1] @ Wy.T + By.T, self.params), after
 
-    def fit(self, data: pd.DataFrame, sample_store: int = 10_000_000, on_epoch_end=lambda epoch, loss: None) -> None:
+    def fit(
+        self,
+        data: pd.DataFrame,
+        sample_store: int = 10_000_000,
+        on_epoch_end: Callable[[int, float], None] | None = None,
+    ) -> None:
         """Train for ``n_epochs``; without dropout, whose masks it cannot draw."""
         self.prepare(data, sample_store)
         for epoch in range(self.params.get("n_epochs", 10)):
@@ -218,11 +226,12 @@ class Plain:
                 lanes = batch.lanes
                 costs.append(self.train_step(batch.X, batch.Y, batch.R).cost)
                 weights.append(len(lanes))
-            on_epoch_end(epoch, float(np.average(costs, weights=weights)))
+            if on_epoch_end:
+                on_epoch_end(epoch, float(np.average(costs, weights=weights)))
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         raise NotImplementedError("the harness's own program writes no files")
 
     @classmethod
-    def load(cls, path) -> "Plain":
+    def load(cls, path: str | os.PathLike[str]) -> "Plain":
         raise NotImplementedError("the harness's own program reads no files")

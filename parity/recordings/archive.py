@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -131,7 +132,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, key: str) -> np.nda
     return values.reshape(shape, order="F" if fortran else "C")
 
 
-def _header(file) -> tuple[np.dtype, bool, tuple[int, ...], int]:
+def _header(file: IO[bytes]) -> tuple[np.dtype, bool, tuple[int, ...], int]:
     """dtype, whether the first axis runs fastest, shape, and the length of it all. Its text is parsed, never run."""
     start = _exactly(file, 8)
     if start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
@@ -154,14 +155,14 @@ def _header(file) -> tuple[np.dtype, bool, tuple[int, ...], int]:
     return np.dtype(parts["descr"]), parts["fortran"] == "True", tuple(map(int, numbers)), 8 + size + length
 
 
-def _exactly(file, size: int) -> bytes:
+def _exactly(file: IO[bytes], size: int) -> bytes:
     found = file.read(size)
     if len(found) != size:
         raise ValueError("it ends too early")
     return found
 
 
-def _fill(file, target: memoryview) -> None:
+def _fill(file: IO[bytes], target: memoryview) -> None:
     """Read all of ``target``, and the end of the member, at which its CRC-32 is compared."""
     at = 0
     while at < len(target):

@@ -289,3 +289,13 @@ def test_nor_by_the_other_commands(capsys, files, tmp_path, arguments):
     status = cli.main([each.format(**paths) for each in arguments] + ["--out", str(tmp_path)])
     assert status == 2 and "this file is read, by" in capsys.readouterr().err
     assert all((tmp_path / name).read_text() == "mine" for name in ("best.toml", "rsc15_test.txt"))
+
+
+def test_a_record_that_was_changed_is_noticed(train, tmp_path):
+    assert train()[0] == 0
+    record = tmp_path / "model.training.json"
+    content = record.read_text()
+    record.write_text(content.replace('"loss": 0.', '"loss": 1.', 1))
+    assert record.read_text() != content
+    status, _, problem = train("--resume")
+    assert status == 2 and "or is damaged: its checksum does not fit" in problem

@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +13,7 @@ import pytest
 from toy_engine import NAME as TOY
 from toy_engine import GRU4Rec as Toy
 
-from gru4rec import cli
+from gru4rec import cli, completion, signals
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +49,7 @@ def test_one_line_of_usage_names_all_commands(capsys):
 @pytest.mark.parametrize(
     "problem, status, message",
     [
-        (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device"),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device"),
         (MemoryError("no memory left"), 2, "error: there is not enough memory: no memory left"),
         (ZeroDivisionError("division by zero"), 2, "error: ZeroDivisionError: division by zero"),
         (ValueError("a\x1b[31mb" + "x" * 10_000), 2, "error: a\\x1b[31mbxxx"),
@@ -90,3 +92,76 @@ def test_file_names_that_are_no_utf_8_and_look_like_formulas(files, tmp_path):
 def test_a_word_that_is_no_command_is_a_file(capsys):
     assert cli.main(["no-such-file", "-o", "x.json"]) == 2
     assert "no-such-file" in capsys.readouterr().err
+
+
+def process(folder, *arguments, **options):
+    paths = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
+    command = [sys.executable, "-m", "gru4rec", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": paths, "TOY_SECONDS": "60"}, **options)
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_a_command_with_its_status(files, tmp_path, number, status):
+    running = process(tmp_path, "train", files["train"], "--engine", TOY, "-s", "model",
+                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    while b"on the CPU" not in running.stdout.readline():
+        assert running.poll() is None
+    time.sleep(0.2)
+    running.send_signal(number)
+    _, problem = running.communicate(timeout=30)
+    assert running.returncode == status and problem == b"stopped\n"
+
+
+def test_a_second_signal_ends_a_command_at_once(files, tmp_path):
+    program = tmp_path / "stubborn.py"
+    program.write_text("import time\nfrom toy_engine import GRU4Rec as Toy\nclass GRU4Rec(Toy):\n"
+                       "    def fit(self, *args, **kwargs):\n        while True:\n            try:\n"
+                       "                time.sleep(60)\n            except KeyboardInterrupt:\n                pass\n")
+    running = process(tmp_path, files["train"], "--engine", "stubborn:GRU4Rec", "-s", "model",
+                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    while b"on the CPU" not in running.stdout.readline():
+        assert running.poll() is None
+    time.sleep(0.2)
+    running.send_signal(signal.SIGTERM)
+    time.sleep(signals.PATIENCE + 0.5)
+    assert running.poll() is None
+    running.send_signal(signal.SIGTERM)
+    _, problem = running.communicate(timeout=10)
+    assert running.returncode == 143 and problem == b"stopped at once\n"
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_reader_that_is_gone_is_no_divergence(tmp_path, closed):
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = ["--list-paramfiles"] if closed == "stdout" else ["no-such-file", "-s", "model"]
+    with os.fdopen(writing, "wb") as gone:
+        done = process(tmp_path, *arguments, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {closed: gone})
+        other = done.communicate(timeout=60)[closed == "stdout"]
+    assert done.returncode == 2 and (b"the reader of the output is gone" in other) == (closed == "stdout")
+
+
+def test_an_error_of_many_lines_is_one(capsys, files, tmp_path, monkeypatch):
+    def failing(gru, data, sample_store=10, *, resume=False, on_step=None, on_epoch_end=None):
+        raise RuntimeError("XLA is out of words\n  at here\n  at there")
+
+    monkeypatch.setattr(Toy, "fit", failing)
+    assert cli.main([str(files["train"]), "--engine", TOY, "-s", str(tmp_path / "model")]) == 2
+    assert capsys.readouterr().err == "error: XLA is out of words (--verbose shows 2 more lines)\n"
+
+
+def test_an_empty_path_is_refused(capsys, files):
+    for arguments in ([""], [str(files["train"]), "-s", ""], ["prepare", "rsc15", ""]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 2 and "an empty name; a path is needed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_the_completion_knows_every_command_and_its_options(capsys, shell):
+    assert cli.main(["--print-completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in (*cli.COMMANDS, "param-file", "space", "quantiles", "yoochoose"):
+        assert word in script
+    if shell == "bash":
+        assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0

@@ -93,9 +93,10 @@ def test_a_set_of_files_killed_between_its_renames_is_no_mixture(tmp_path):
         from pathlib import Path
         from gru4rec import files
         replace = os.replace
-        def once(*paths):
-            replace(*paths)
-            os.kill(os.getpid(), signal.SIGKILL)
+        def once(temporary, path):
+            replace(temporary, path)
+            if Path(path).name != files.UNFINISHED:
+                os.kill(os.getpid(), signal.SIGKILL)
         os.replace = once
         with files.written_together({path: Path(path) for path in sys.argv[1:]}) as temporary:
             for each in temporary.values():
@@ -104,6 +105,15 @@ def test_a_set_of_files_killed_between_its_renames_is_no_mixture(tmp_path):
         *paths,
     )
     assert [path.read_text() for path in paths if path.exists()] == ["new"]
+    for path in paths:
+        with pytest.raises(ValueError, match=f"{path}: its folder is unfinished, the process that wrote a, b, c was"):
+            files.check_finished(path)
+    with files.written_together({path.name: path for path in paths}) as temporary:
+        for each in temporary.values():
+            each.write_text("newer")
+    assert names(tmp_path) == ["a", "b", "c"] and {path.read_text() for path in paths} == {"newer"}
+    for path in paths:
+        files.check_finished(path)
 
 
 def test_json_has_no_nan(tmp_path):
@@ -179,5 +189,38 @@ def test_a_huge_file_is_not_read(tmp_path):
     path = tmp_path / "file.toml"
     with path.open("wb") as file:
         file.truncate(2**40)
-    with pytest.raises(ValueError, match="more than 64 MiB"):
+    with pytest.raises(ValueError, match="more than 67,108,864 bytes"):
         files.read_text(path)
+
+
+@pytest.mark.parametrize("kind, message", [
+    ("missing", "-t: there is no file"), ("folder", "-t: .* is a folder: a file is needed"),
+    ("fifo", "-t: .* is no regular file"), ("/dev/null", "-t: /dev/null is no regular file"),
+])  # fmt: skip
+def test_an_input_that_is_no_file_is_refused_by_its_option(tmp_path, kind, message):
+    path = tmp_path / kind
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)  # reading it would wait for ever
+    with pytest.raises((ValueError, OSError), match=message):
+        files.check_inputs([("PATH", None), ("-t", path)])
+
+
+def test_an_error_of_writing_names_the_file(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text("old")
+    done = in_a_process(
+        """
+        import resource, sys
+        from pathlib import Path
+        from gru4rec import files
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            files.write_text(Path(sys.argv[1]), "x" * 5000)
+        except OSError as problem:
+            sys.exit(0 if problem.strerror == f"{sys.argv[1]} cannot be written: File too large" else 3)
+        """,
+        path,
+    )
+    assert done.returncode == 0 and path.read_text() == "old" and names(tmp_path) == ["results.json"]

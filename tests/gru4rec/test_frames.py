@@ -203,7 +203,6 @@ def test_quoted_fields_of_a_csv(tmp_path):
         (["7", "7.0"], ["7", "7.0"]),
         (["0", "-0"], ["0", "-0"]),
         (["-7", "0"], [-7, 0]),
-        (["NA", "null", "None", "nan"], ["NA", "null", "None", "nan"]),
         (["1", str(2**63 - 1)], [1, 2**63 - 1]),
         (["1", str(2**64 - 1)], [1, 2**64 - 1]),
         (["-1", str(2**64 - 1)], ["-1", str(2**64 - 1)]),
@@ -215,6 +214,42 @@ def test_quoted_fields_of_a_csv(tmp_path):
 def test_ids_are_numbers_only_where_all_are_plain_decimals(tmp_path, column, ids, expected):
     rows = {"SessionId": ["1"] * len(ids), "ItemId": ["1"] * len(ids), "Time": ["1"] * len(ids)} | {column: ids}
     assert frames.read(written(tmp_path, "a.tsv", rows)).frame[column].tolist() == expected
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "csv", "parquet"])
+@pytest.mark.parametrize("column", ["SessionId", "ItemId"])
+@pytest.mark.parametrize("value", ["NA", "null", "None", "NaN", "<NA>", "\\N"])
+def test_what_stands_for_no_id_is_refused_with_its_line_unless_ids_are_texts(tmp_path, suffix, column, value):
+    rows = {"SessionId": ["1", "2"], "ItemId": ["1", "2"], "Time": ["1", "2"]} | {column: ["7", value]}
+    path = written(tmp_path, f"a.{suffix}", rows)
+    where = "row 2" if suffix == "parquet" else "line 3"
+    with pytest.raises(ValueError, match=re.escape(f"{path}, {where}: {column}={value!r} stands for no value; --ids")):
+        frames.read(path)
+    assert frames.read(path, ids="text").frame[column].tolist() == ["7", value]
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", ";", "|", " "])
+def test_every_separator(tmp_path, separator):
+    lines = (("SessionId", "ItemId", "Time"), ("1", "7", "3"), ("01", "007", "4.5"))
+    path = text_file(tmp_path, "".join(separator.join(line) + "\n" for line in lines), "a.txt")
+    assert frames.read(path).frame.to_dict("list") == {"SessionId": ["1", "01"], "ItemId": ["7", "007"],
+                                                       "Time": [3.0, 4.5]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("SessionId,ItemId,Time\n1,7,1\n1,8\0,2\n", "line 3: a NUL byte"),
+        ("S\0e\0s\0s\0i\0o\0n\0I\0d\0,\0\n", "line 1: a NUL byte; a text in UTF-8 is needed"),
+        ("Time,SessionId,ItemId\n1,1,7\n2,1,8\r\r\n", "line 3: a CR within the line"),
+        ("Time,SessionId,ItemId\n1,1,7\r2,1,8\n", "line 2: a CR within the line"),
+        ("SessionId,ItemId,Time\n1,7,1\n1, ,2\n", "line 3: no value in column 'ItemId'"),
+    ],
+)
+def test_characters_that_no_text_of_sessions_has(tmp_path, content, message):
+    path = text_file(tmp_path, content, "a.csv")
+    with pytest.raises(ValueError, match=re.escape(f"{path}, {message}")):
+        frames.read(path)
 
 
 def test_ids_by_hand(tmp_path):
@@ -278,10 +313,10 @@ def test_a_parquet_file_of_other_values_says_why(tmp_path, rows, message):
 
 def test_every_form_of_iso_8601_in_one_column(tmp_path):
     times = ["2019-11-01 00:00:00 UTC", "2014-04-07T10:51:09.277Z", "2014-04-07", "2014-04-07T12:51+02:00",
-             "2014-04-07 10:51:09,5", "2014-04-07T10:51:09+0000"]  # fmt: skip
-    path = written(tmp_path, "a.tsv", {"SessionId": [1] * 6, "ItemId": [1] * 6, "Time": times})
+             "2014-04-07 10:51:09,5", "2014-04-07T10:51:09+0000", "2014-04-07 12:51:09 +02", "2014-04-07t10:51:09z"]
+    path = written(tmp_path, "a.tsv", {"SessionId": [1] * 8, "ItemId": [1] * 8, "Time": times})
     assert frames.read(path).frame["Time"].tolist() == [
-        1572566400.0, 1396867869.277, 1396828800.0, 1396867860.0, 1396867869.5, 1396867869.0,
+        1572566400.0, 1396867869.277, 1396828800.0, 1396867860.0, 1396867869.5, *[1396867869.0] * 3,
     ]  # fmt: skip
 
 
@@ -300,16 +335,49 @@ def test_named_forms_of_dates(tmp_path):
         frames.read(path, time_format="%d.%m.%Y")
 
 
-def test_milliseconds_are_noticed(tmp_path):
-    path = text_file(tmp_path, HEADER + "1\t7\t1396867869277\n1\t7\t1396867869999\n")
-    assert "look like milliseconds" in frames.read(path).describe()
+@pytest.mark.parametrize("unit, words, each", [("ms", "milliseconds", 10**3), ("us", "microseconds", 10**6),
+                                               ("ns", "nanoseconds", 10**9)])  # fmt: skip
+@pytest.mark.parametrize("suffix", ["tsv", "parquet"])
+def test_units_are_noticed_and_can_be_named(tmp_path, suffix, unit, words, each):
+    times = [1396867869 * each, 1396867871 * each]
+    path = written(tmp_path, f"a.{suffix}", {"SessionId": [1, 1], "ItemId": [7, 8], "Time": times})
+    assert f"look like {words}, and are taken as the seconds" in frames.read(path).describe()
+    assert frames.read(path).frame["Time"].tolist() == times
+    named = frames.read(path, time_format=unit)
+    assert named.frame["Time"].tolist() == [1396867869.0, 1396867871.0] and f"from {words}" in named.describe()
+
+
+def test_two_units_in_one_column_are_refused(tmp_path):
+    path = text_file(tmp_path, HEADER + "1\t7\t1396867869277\n1\t7\t1396867869\n")
+    found = "line 2: Time='1396867869277' looks like milliseconds, and line 3 like seconds: one unit is needed"
+    with pytest.raises(ValueError, match=re.escape(found)):
+        frames.read(path)
+    assert frames.read(path, time_format="s").remarks == ()
+
+
+@pytest.mark.parametrize("time, form", [("20140407", "%Y%m%d"), ("201404071051", "%Y%m%d%H%M"),
+                                        ("20140407105109", "%Y%m%d%H%M%S")])  # fmt: skip
+@pytest.mark.parametrize("suffix", ["tsv", "parquet"])
+def test_dates_without_marks_are_no_seconds(tmp_path, suffix, time, form):
+    path = written(tmp_path, f"a.{suffix}", {"SessionId": [1], "ItemId": [7], "Time": [int(time)]})
+    with pytest.raises(ValueError, match=re.escape(f"as {time} look like dates: --time-format {form} reads them")):
+        frames.read(path)
+    assert 1396828800 <= frames.read(path, time_format=form).frame["Time"][0] <= 1396867869
+    assert frames.read(path, time_format="s").frame["Time"][0] == int(time)
+
+
+@pytest.mark.parametrize("form", ["", "nonsense", "%Q", "%H:%M", "%Y-%m", "%d/%m %H:%M", "%Y-%m-%d %H:%M:%S.%f"])
+def test_forms_that_hold_no_date_are_refused_before_a_file_is_read(tmp_path, form):
+    path = text_file(tmp_path, "no text of sessions")
+    with pytest.raises(ValueError, match=re.escape(f"--time-format {form!r}: ")):
+        frames.read(path, time_format=form)
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_times_are_read_to_the_last_bit(tmp_path, times):
     path = text_file(tmp_path, HEADER + "".join(f"1\t7\t{time!r}\n" for time in times))
-    assert frames.read(path).frame["Time"].tolist() == times
+    assert frames.read(path, time_format="s").frame["Time"].tolist() == times
 
 
 # Damaged Parquet.

@@ -109,3 +109,12 @@ def test_in_words_is_what_ps_takes():
     params = published.RSC15["bpr-max-constrained"]
     assert options.from_text(options.in_words(params)) == params
     assert options.as_text(0.1 + 0.2) == "0.3"
+
+
+def test_keys_of_many_parts_are_refused_before_they_take_memory(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text("# " + "." * 200 + "\nmomentum = 0.3\n")
+    assert options.from_file(path) == {"momentum": 0.3}
+    path.write_text("momentum = 0.3\n" + ".".join("a" * 20_000) + " = 1\n")
+    with pytest.raises(ValueError, match=re.escape(f"{path}, line 2: 19,999 dots; a table of options has no nested")):
+        options.from_file(path)

@@ -7,7 +7,7 @@ import pytest
 from fake_engine import STEP, FakeGRU4Rec, no_fit
 
 from gru4rec import cli, engines
-from gru4rec.baselines import evenly_chosen_sessions
+from gru4rec.baselines.of_the_papers import evenly_chosen_sessions
 from gru4rec.datasets.prepared import Counts
 from gru4rec.frames import Columns
 from gru4rec.jobs import job as jobs_job

@@ -3,6 +3,7 @@
 import json
 import re
 import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from safetensors.numpy import save_file
 from toy_engine import NAME as TOY
 from toy_engine import GRU4Rec
 
-from gru4rec import cli, engines, models, options
+from gru4rec import cli, engines, models, options, remarks
 from gru4rec.checkpoints import Checkpoint
 from gru4rec.files import sha256 as files_sha256
 from gru4rec.training import Epoch, Run
@@ -92,15 +93,26 @@ def test_a_tie_counts_against_the_model_unless_asked_otherwise(capsys, files, tm
         _, shown[mode], _ = gru4rec(capsys, *common, *option)
         found[mode] = metrics(out)[str(files["test"])]["recall"]["20"]
     assert found["standard"] > found["conservative"]  # with a rate of 1 items that never followed are all level
-    note = f"where a tie counts against it, Recall@20 on {files['test']}"
-    assert f"{note} is {found['conservative']:.6f}" in shown["standard"] and "note:" not in shown["conservative"]
+    note = f"Where a tie counts against it, Recall@20 is {found['conservative']:.6f}"
+    assert note in shown["standard"] and "note:" not in shown["conservative"]
 
 
-def test_a_tsv_of_results(capsys, files, tmp_path):
-    out = tmp_path / "results.tsv"
+@pytest.mark.parametrize("suffix", ["tsv", "csv", "parquet"])
+def test_a_table_of_results(capsys, files, tmp_path, suffix):
+    out = tmp_path / f"results.{suffix}"
     gru4rec(capsys, files["train"], "--engine", TOY, "-ps", "n_epochs=1", "-t", files["test"], "-m", 5, 20, "-o", out)
-    frame = pl.read_csv(out, separator="\t")
+    separator = "\t" if suffix == "tsv" else ","
+    frame = pl.read_parquet(out) if suffix == "parquet" else pl.read_csv(out, separator=separator)
     assert frame.columns == ["test", "N", "recall", "mrr"] and frame["N"].to_list() == [5, 20]
+
+
+def test_a_catalogue_that_is_small_beside_n_sample_is_said(capsys, files):
+    _, shown, _ = gru4rec(capsys, files["train"], "--engine", TOY, "-t", files["test"])
+    assert "note:" not in shown
+    said = remarks.small_catalogue(2933, SimpleNamespace(n_sample=2048))
+    assert "2,048 negative samples a step of 2,933 items" in said and said.endswith("try n_sample=256")
+    for n_items, n_sample in ((37_483, 2048), (8_193, 2048), (40, 32), (2933, 0), (1033, 256)):
+        assert remarks.small_catalogue(n_items, SimpleNamespace(n_sample=n_sample)) is None
 
 
 def test_an_interrupted_training_keeps_its_last_epoch_and_goes_on(capsys, files, tmp_path, monkeypatch):
@@ -145,7 +157,7 @@ def test_a_diverged_training(capsys, files, tmp_path):
         (["{train}"], "one of -t, -s, -o is needed"),
         (["nothing.tsv", "-t", "{test}"], "nothing.tsv"),
         (["{train}", "-t", "nothing.tsv"], "nothing.tsv"),
-        (["{train}", "-t", "{test}", "-o", "results.xml"], "named .json or .tsv is accepted"),
+        (["{train}", "-t", "{test}", "-o", "results.xml"], "named .json, .tsv, .csv, .parquet is accepted"),
         (["{train}", "-t", "{test}", "-s", "{folder}"], "is a folder"),
         (["{train}", "-t", "{test}", "--resume"], "--resume goes with -s"),
         (["{train}", "-t", "{test}", "-ps", "learning_rate=0"], "learning_rate=0.0: a number above 0 is accepted"),

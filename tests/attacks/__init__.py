@@ -1,0 +1,1 @@
+"""Scripts that attack the programs and print figures; the tests beside them run each in a small form."""
