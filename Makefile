@@ -19,13 +19,14 @@ IN_C   ?= $(addprefix parity/recordings/,rsc15-bpr-max.npz rsc15-cross-entropy.n
 GPU_PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help python check install rsc15 parity golden test lint docs gpu-wheels gpu
+.PHONY: help python check install rsc15 parity golden bench test lint docs gpu-wheels gpu
 
 help:
 	@echo "make install install into $(VENV), where the command gru4rec is then $(VENV)/bin/gru4rec"
 	@echo "make rsc15   install into $(VENV) and run the RSC15 example on data that it makes itself"
 	@echo "make parity  install into $(VENV) and show that the engines agree: recorded runs, self-test, comparison"
 	@echo "make golden  install into $(VENV) and replay the recorded runs, nothing else"
+	@echo "make bench   install into $(VENV) and print how fast the engines and plain programs are, in one table"
 	@echo "make test    install into $(VENV) and run the tests; with CI=true the slow ones too"
 	@echo "make docs    install into $(VENV) and build the pages, into build/docs"
 	@echo "make lint    install into $(VENV) and check the style of the code and its types"
@@ -70,6 +71,9 @@ parity: $(VENV)/.installed-original,jax
 golden: $(VENV)/.installed-original,jax
 	$(VENV)/bin/python -m parity golden --engine original-jax --engine keras $(ARGS)
 	$(VENV)/bin/python -m parity golden --engine original $(IN_C) $(ARGS)
+
+bench: $(VENV)/.installed-original,jax
+	$(VENV)/bin/python -m benchmarks.bench $(ARGS)
 
 test: $(VENV)/.installed-original,jax,test
 	$(VENV)/bin/python -m pytest -n 2 $(if $(filter true,$(CI)),-m "not gpu") $(ARGS)
