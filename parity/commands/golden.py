@@ -97,8 +97,9 @@ def _table(tasks, results):
         if checks.first_failure:
             check, comparison = checks.first_failure
             where = f"first past its bound: {check.name}: {comparison.where}; worst: {where}"
+        about = situations.situation(what).about if isinstance(what, str) else ""
         missing = dict.fromkeys(reason for check in checks.values() for reason in check.reasons)
-        where = "; ".join(filter(None, (where, *(f"not covered: {reason}" for reason in missing))))
+        where = "; ".join(filter(None, (about, where, *(f"not covered: {reason}" for reason in missing))))
         made.add_row(_title(what), dtype, name, tables.status(checks.verdict), f"{checks.compared:,}", *figures, where)
     return made
 
