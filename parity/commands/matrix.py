@@ -26,8 +26,8 @@ def add(commands: Any) -> None:
 
 
 def try_config(config, reference: str, candidate: str, dtype: str, device: str) -> matrix.Tried:
-    specs = [engines.for_device(engines.named(name), device) for name in (reference, candidate)]
-    return matrix.try_config(config, *specs, dtype)
+    first, second = (engines.for_device(engines.named(name), device) for name in (reference, candidate))
+    return matrix.try_config(config, first, second, dtype)
 
 
 def execute(options: argparse.Namespace) -> int:
