@@ -1,7 +1,6 @@
 """The training of a model: one step, one epoch, and the loop over epochs."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -11,8 +10,6 @@ import numpy as np
 
 from keras_port import (
     backend,
-    checkpoint,
-    distribution,
     divergence,
     dwell,
     initial_weights,
