@@ -1,6 +1,7 @@
 """The training of a model: one step, one epoch, and the loop over epochs."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ import numpy as np
 
 from keras_port import (
     backend,
+    checkpoint,
+    distribution,
     divergence,
     dwell,
     initial_weights,
@@ -288,6 +291,16 @@ class Trainer:
                 chunk = {name: np.roll(v, -len(found), axis=0) for name, v in chunk.items() if name != "steps"}
             left -= len(found)
         return np.array(costs), ""
+
+
+def save(trainer: Trainer, path: str | os.PathLike) -> None:
+    """Write a trainer's checkpoint to a file, whole or not at all; of several processes each writes its own rows."""
+    model, state = trainer.model, trainer.state
+    if distribution.process_count() == 1 or model.settings.devices == 1:
+        checkpoint.write(trainer.checkpoint(), path)
+        return
+    rest = Checkpoint(model.settings, model.known_ids, state.get_weights(False), state.to_arrays(False))
+    checkpoint.write_parts(rest, state.split_tensors(), model.split, path)
 
 
 def _diverged(state: TrainingState, number: int, steps: int, fault: str) -> dict[str, float]:
