@@ -29,10 +29,12 @@ def top(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(item indices, scores), (P, k) each, best first, after the last layer's states H (P, L).
 
+    Where fewer than k items are left, the scores of the rest are minus infinity.
+
     Args:
         model: the network.
         H: states.
-        k: how many; so many items have to be left.
+        k: how many.
         excluded: (n,) bool, items that are left out.
         seen: (P, T) int, further items that are left out of a row, -1 where there is none.
 
@@ -59,6 +61,7 @@ def top(
             row = seen[start : start + E]
             is_seen = (found[:, :, None] == row[:, None, :]).any(axis=2)
             left = np.argsort(is_seen, axis=1, kind="stable")[:, :k]  # those that were not seen first, in their order
-            values, found = np.take_along_axis(values, left, axis=1), np.take_along_axis(found, left, axis=1)
+            values = np.take_along_axis(np.where(is_seen, -np.inf, values), left, axis=1)
+            found = np.take_along_axis(found, left, axis=1)
         items[start : start + E], scores[start : start + E] = found[:, :k], values[:, :k]
     return items, scores
