@@ -25,10 +25,10 @@ _NUMBERS = (
 OPTIONS = (*_LISTS, *_INTEGERS, *_TEXTS, *_FLAGS, *_NUMBERS)
 COLUMNS = ("session_key", "item_key", "time_key")
 # the rest of the constructors: of the computation, and of one engine alone
-_COMPUTING = ("dtype", "seed", "dropout_seed", "backend", "device", "steps_per_call", "jit_compile")
+_COMPUTING = ("dtype", "seed", "dropout_seed", "backend", "device", "steps_per_call", "jit_compile", "devices")
 EVERY_OPTION = (*OPTIONS, *COLUMNS, *_COMPUTING)
 
-_WHOLE = (*_INTEGERS, "seed", "dropout_seed", "steps_per_call")
+_WHOLE = (*_INTEGERS, "seed", "dropout_seed", "steps_per_call", "devices")
 _LARGEST, _MOST_DOTS = 2**16, 100  # bytes of a file of options, and dots in a line of it
 _TRUTHS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 _ACCEPTED = (
@@ -37,7 +37,7 @@ _ACCEPTED = (
     | dict.fromkeys((*_FLAGS, "jit_compile"), "True or False")
     | dict.fromkeys(COLUMNS, "a column name")
     | dict.fromkeys(("dropout_p_hidden", "dropout_p_embed", "smoothing"), "a number with 0 <= value < 1")
-    | dict.fromkeys(("batch_size", "steps_per_call"), "a whole number of at least 1")
+    | dict.fromkeys(("batch_size", "steps_per_call", "devices"), "a whole number of at least 1")
     | {
         "layers": "a list of one or more whole numbers of at least 1",
         "adapt_params": "a list of numbers with 0 <= value < 1",

@@ -297,7 +297,7 @@ def count_above(
     level with itself to the last bit.
     """
     count = model.n_items if listed is None else len(listed)
-    width = count if listed is None else programs.rounded(count)
+    width = model.split.rows if listed is None else programs.rounded(count)
     E = int(np.clip(_SCORES // width, 8, 512))
     noise = np.random.RandomState(_NOISE_SEED) if mode == "tiebreaking" else None
     column = targets
@@ -329,7 +329,7 @@ def count_block(model: SessionModel, given: Mapping[str, Any]) -> tuple[Any, Any
     and ``listed`` (W,), false where the list is filled up; ``noise`` (E, W) that is added.
     """
     H, has_list = given["H"], "items" in given
-    columns: Any = None
+    columns: Any = model.split.real_columns()
     Wy, By = model.scorer.lookup(given["items"]) if has_list else (model.scorer.Wy, model.scorer.By)
     scores = H @ ops.transpose(Wy) + ops.transpose(By)
     column = ops.expand_dims(ops.relu(given["column"]), 1)
@@ -348,8 +348,9 @@ def count_block(model: SessionModel, given: Mapping[str, Any]) -> tuple[Any, Any
     ranked = yhat[:, :-1] if has_list else yhat
     # not (score <= target) is score > target, and true for NaN, which is never ranked first
     above, level = ops.logical_not(ranked <= target), ops.equal(ranked, target)
-    if has_list:
-        above, level = (ops.logical_and(found, columns[:, :-1]) for found in (above, level))
+    if columns is not None:
+        real = columns[:, :-1] if has_list else columns
+        above, level = (ops.logical_and(found, real) for found in (above, level))
     return tuple(ops.sum(ops.cast(found, "int32"), axis=1) for found in (above, level))
 
 

@@ -14,6 +14,7 @@ from gru4rec import (
     engines,
     files,
     frames,
+    hosts,
     metrics,
     models,
     options,
@@ -26,6 +27,8 @@ from gru4rec.checkpoints import Checkpoint
 from gru4rec.cli import COMMANDS
 from gru4rec.commands import arguments
 from gru4rec.completion import SHELLS
+from gru4rec.datasets import mapped
+from gru4rec.datasets.mapped import MappedFile
 from gru4rec.frames import Columns, EventFile
 from gru4rec.published import SETTINGS
 from gru4rec.results import SUFFIXES, Results
@@ -40,13 +43,13 @@ Instead of PATH, with --help of their own:
   evaluate   saved models side by side           score      top lists of any program
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
   sample     synthetic data in a raw format     check      what is wrong with files of sessions
-  reproduce  a published result, raw files to report
+  reproduce  a published result, raw to report  map        a file of sessions memory-mapped
   recommend  the next items of every session of a file
 
-PATH and the files of -t are tab-, comma- or semicolon-separated texts with a header (.tsv, .txt, .csv), or Parquet. Ids
-are texts, or numbers where every one of a column is the plain decimal of its number. Times are Unix numbers, or dates
-and times of ISO 8601. Options of -pf come first, those of -ps win over them. With -s, MODEL.training.json keeps what
---resume compares: the data's hash and every option.
+PATH and the files of -t are tab-, comma- or semicolon-separated texts with a header (.tsv, .txt, .csv), or Parquet;
+PATH may be a folder of gru4rec map. Ids are texts, or numbers where every one of a column is the plain decimal of its
+number. Times are Unix numbers, or dates and times of ISO 8601. Options of -pf come first, those of -ps win over them.
+With -s, MODEL.training.json keeps what --resume compares: the data's hash and every option.
 """
 
 
@@ -77,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="FILE", type=Path,
         help="results as .json (all of them), or .tsv, .csv, .parquet (metrics)",
     )  # fmt: skip
-    arguments.add_engine(made)
+    hosts.add_arguments(arguments.add_engine(made), arguments.positive, arguments.not_negative)
     arguments.add_data(made)
     return made
 
@@ -109,13 +112,14 @@ def check(given: argparse.Namespace) -> None:
         raise ValueError("--resume with --overwrite: one of the two is accepted")
     if given.output and given.output.suffix.lower() not in SUFFIXES:
         raise ValueError(f"-o {given.output}: a file named {', '.join(SUFFIXES)} is accepted")
+    hosts.check(given)
     check_paths(given)
 
 
 def check_paths(given: argparse.Namespace) -> None:
     """Raise OSError for inputs that are not there; ValueError or OSError for outputs that may not be written."""
     read = [("PATH", given.path), *(("-t", path) for path in given.test), ("-pf", arguments.param_file(given))]
-    files.check_inputs(read)
+    files.check_inputs(each for each in read if each[1] is None or not mapped.is_mapped(each[1]))
     outputs = [("-o", given.output)]
     if given.save:
         outputs += [("-s", given.save), ("-s", Checkpoint(given.save, {}, 0).record)]
@@ -138,10 +142,11 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
         ("--resume", given.resume or None),
     )  # fmt: skip
     given = arguments.fill_in(given, measure=[20])
+    console.quiet = not hosts.join(given)
     gru, results, tests = evaluated_model(given, command, console) if given.load else trained(given, command, console)
     if not results.diverged:
         evaluate(given, gru, results, tests, console)
-    if given.output:
+    if given.output and hosts.is_first():
         results.write(given.output)
         console.print(f"results: {given.output}")
     return 1 if results.diverged else 0
@@ -153,10 +158,10 @@ Outcome = tuple[Any, Results, list[EventFile]]
 def evaluated_model(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
     """A loaded model, results without a training, and the test files."""
     name = given.engine or models.written_by(given.path)
-    if name in (*engines.NAMES, *baselines.ENGINES):
+    if engines.base(name) in (*engines.NAMES, *baselines.ENGINES):
         models.check_writer(given.path, name)
     spec, device = models.engine(name, given.device)
-    gru = models.load(spec, given.path)
+    gru = models.load(hosts.over_devices(spec, given), given.path)
     models.check_finite(gru, given.path)
     tests = read_tests(given, arguments.columns(given, models.columns_of(gru)), gru.itemidmap.index, console)
     console.print(f"{given.path}: {len(gru.itemidmap):,} items; {name} on the {device.upper()}")
@@ -167,18 +172,20 @@ def evaluated_model(given: argparse.Namespace, command: list[str], console: Cons
 
 def trained(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
     """A trained model, results with its training, and the test files."""
-    params, columns = arguments.params(given), arguments.columns(given)
+    from_disk = mapped.read(given.path) if mapped.is_mapped(given.path) else None
+    params = arguments.params(given)
+    columns = arguments.columns(given, from_disk.columns) if from_disk else arguments.columns(given)
     maker, device = arguments.maker(given)
     gru = maker.create(params, columns)  # a bad option shows before the data are read
     with terminal.console(stderr=True).status(f"reading {terminal.plain(str(given.path))}"):
-        data = arguments.read(given, given.path, columns)
+        data = from_disk or arguments.read(given, given.path, columns)
     console.print(data.describe())
-    tests = read_tests(given, columns, data.frame[columns.item].unique(), console)
+    tests = read_tests(given, columns, data.items, console)
     run = Run(maker.spec.name, "", params)
     checkpoint = Checkpoint(given.save, {"train": data.sha256}, given.sample_store) if given.save else None
     resumed = False
     if given.resume and checkpoint:
-        if given.save.exists() and maker.spec.name in engines.NAMES:
+        if given.save.exists() and engines.base(maker.spec.name) in engines.NAMES:
             models.check_writer(given.save, maker.spec.name)
         if found := checkpoint.load(maker.spec, run, gru):
             run, gru = found
@@ -198,8 +205,8 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
 
 
 def train(
-    given: argparse.Namespace, gru: Any, data: EventFile, run: Run, checkpoint: Checkpoint | None, resume: bool,
-    console: Console,
+    given: argparse.Namespace, gru: Any, data: EventFile | MappedFile, run: Run, checkpoint: Checkpoint | None,
+    resume: bool, console: Console,
 ) -> None:  # fmt: skip
     """Fill ``run`` in, and save the model after every good epoch."""
 
@@ -213,7 +220,8 @@ def train(
 
     begin = perf_counter()
     with terminal.progress() as bar:
-        training.fit(gru, data.frame, run, bar, None, after_epoch, given.sample_store, resume)
+        events = data.data_for(models.named(run.engine))
+        training.fit(gru, events, run, bar, None, after_epoch, given.sample_store, resume)
     if not models.named(run.engine).is_trained:
         console.print(f"counted in {perf_counter() - begin:.1f} s")
     if run.diverged:
