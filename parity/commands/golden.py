@@ -66,6 +66,10 @@ def execute(options: argparse.Namespace) -> int:
             results[at] = result
             progress.advance(bar)
     console.print(_table(tasks, results))
+    for name in names:
+        told = (checks.computed_on for (_, engine, _), (checks, _) in zip(tasks, results) if engine == name)
+        where = "; ".join(dict.fromkeys(filter(None, told)))
+        console.print(f"{name}: {terminal.plain(where) or 'not made'}", markup=False, highlight=False)
     for (what, name, _), (checks, _) in zip(tasks, results):
         if checks.failed:
             console.print(tables.checks_table(f"{_title(what)}, {name}", checks))
