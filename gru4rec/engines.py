@@ -36,7 +36,7 @@ _SHIPPED: dict[str, tuple[str, dict[str, Any]]] = {
     "keras": ("keras_port:GRU4Rec", {}),
 }
 NAMES = tuple(_SHIPPED)
-_OF_AESARA = ("original", "original-jax")
+_SYMBOLIC = ("original", "original-jax")  # on Aesara or PyTensor
 _PROTOCOL = ("prepare", "get_weights", "set_weights", "train_step")
 # options that the release of 2018 lacks, as other engines may; off, no engine is told of them
 _LATER = {"logq": 0.0, "dwell_time": 0, "dwell_weight": 0.0}
@@ -95,11 +95,14 @@ class EngineSpec:
 def named(name: str) -> EngineSpec:
     """The engine ``original`` (compiled C), ``original-jax``, ``keras``, or any ``package.module:Class``.
 
+    ``keras@4`` is keras_port with its item tensors split over 4 devices of JAX.
+
     Raises:
-        ValueError: for a name of another form.
+        ValueError: for a name of another form, or devices that are not there.
         ImportError: where the module cannot be imported, lacks the class, or the class does not follow the protocol.
     """
-    path, options = _SHIPPED.get(name, (name, {}))
+    engine, devices = _with_devices(name)
+    path, options = _SHIPPED.get(engine, (engine, {}))
     module_name, colon, class_name = path.partition(":")
     if not colon or not module_name or not class_name:
         raise ValueError(f"--engine {name}: {', '.join(NAMES)} or package.module:Class is accepted")
@@ -114,7 +117,24 @@ def named(name: str) -> EngineSpec:
     missing = [method for method in _PROTOCOL if not hasattr(cls, method)]
     if missing:
         raise ImportError(f"--engine {name}: {class_name} does not follow the protocol, it has no {', '.join(missing)}")
+    if devices is not None:
+        importlib.import_module("keras_port.distribution").check(devices)
+        options = options | {"devices": devices}
     return EngineSpec(name, cls, dict(options), _evaluation_of(cls))
+
+
+def base(name: str) -> str:
+    """The engine of a name without its number of devices: ``keras`` of ``keras@4``."""
+    return _with_devices(name)[0]
+
+
+def _with_devices(name: str) -> tuple[str, int | None]:
+    engine, at, number = name.partition("@")
+    if not at or ":" in name:
+        return name, None
+    if engine != "keras" or not number.isdecimal() or not int(number):
+        raise ValueError(f"--engine {name}: keras@N with N devices of JAX is accepted")
+    return engine, int(number)
 
 
 def _backend_file() -> str:
@@ -188,9 +208,13 @@ def choose_device(wanted: str, engines: Sequence[str]) -> tuple[str, str]:
 
 def _needed(program: str, engines: Sequence[str]) -> bool:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if program == "TensorFlow":
-        return "keras" in engines and backend == "tensorflow"
-    return any(name in _OF_AESARA for name in engines) or ("keras" in engines and backend == "jax")
+    if program in ("TensorFlow", "PyTorch"):
+        return _is_keras(engines) and backend == {"TensorFlow": "tensorflow", "PyTorch": "torch"}[program]
+    return any(name in _SYMBOLIC for name in engines) or (_is_keras(engines) and backend == "jax")
+
+
+def _is_keras(engines: Sequence[str]) -> bool:
+    return any(name == "keras" or name.startswith("keras@") for name in engines)
 
 
 def _tensorflow_gpus() -> tuple[int, str]:
@@ -214,12 +238,21 @@ def _jax_gpus() -> tuple[int, str]:
     return len(gpus), ", ".join(map(str, gpus or jax.devices()))
 
 
-_PROBES = {"TensorFlow": _tensorflow_gpus, "JAX": _jax_gpus}
+def _torch_gpus() -> tuple[int, str]:
+    try:
+        import torch
+    except ImportError:
+        return 0, "nothing: it is not installed"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return count, ", ".join(torch.cuda.get_device_name(i) for i in range(count)) or "cpu"
+
+
+_PROBES = {"TensorFlow": _tensorflow_gpus, "JAX": _jax_gpus, "PyTorch": _torch_gpus}
 
 
 def for_device(spec: EngineSpec, device: str) -> EngineSpec:
     """On a GPU ``original`` goes through JAX, the only way it has to one."""
-    if spec.name not in _OF_AESARA:
+    if spec.name not in _SYMBOLIC:
         return spec
     return spec.with_options(backend="jax" if device == "gpu" else spec.options["backend"], device=device)
 
@@ -236,7 +269,7 @@ def make_deterministic(engines: Sequence[str], device: str) -> dict[str, str]:
     TensorFlow's op determinism rules out XLA, which is deterministic on a CPU, so it is turned on for a GPU only.
     """
     set_to = {"NVIDIA_TF32_OVERRIDE": os.environ.get("NVIDIA_TF32_OVERRIDE", "")}
-    if "keras" in engines and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    if _is_keras(engines) and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
         with _quiet():
             import tensorflow as tf
 
@@ -245,11 +278,18 @@ def make_deterministic(engines: Sequence[str], device: str) -> dict[str, str]:
         tf.config.experimental.enable_tensor_float_32_execution(False)
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         set_to["TensorFlow"] = f"op determinism {'on' if device == 'gpu' else 'off (XLA on the CPU)'}, TF32 off"
-    if "original-jax" in engines or os.environ.get("KERAS_BACKEND") == "jax":
+    backend = os.environ.get("KERAS_BACKEND") if _is_keras(engines) else None
+    if "original-jax" in engines or backend == "jax" or (device == "gpu" and "original" in engines):
         import jax
 
         jax.config.update("jax_default_matmul_precision", "highest")
         set_to["JAX"] = "matmul precision highest"
+    if backend == "torch":
+        import torch
+
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        set_to["PyTorch"] = "float32 matmul precision highest, TF32 off"
     return set_to
 
 

@@ -30,10 +30,15 @@ def _draw(mutant: Mutant, seed: int) -> int:
 
 
 def order(baseline: Sequence[Clean]) -> list[Clean]:
-    """The cases so that as many lines as possible have been executed in as few seconds as possible."""
-    left = {clean.name: _places(clean) for clean in baseline}
-    by_name, found = {clean.name: clean for clean in baseline}, []
+    """The cases so that as many lines as possible have been executed in as few seconds as possible.
+
+    Once all have been, the rest is ordered in the same way, as if none had: another setting may tell what one did not.
+    """
+    every = {clean.name: _places(clean) for clean in baseline}
+    by_name, found, left = {clean.name: clean for clean in baseline}, [], dict(every)
     while left:
+        if not any(left.values()):
+            left = {name: every[name] for name in left}
         best = max(left, key=lambda name: (len(left[name]) / max(by_name[name].seconds, 0.01), name))
         found.append(by_name[best])
         seen = left.pop(best)
@@ -46,9 +51,11 @@ def _places(clean: Clean) -> set[tuple[str, int]]:
 
 
 def reaching(mutant: Mutant, ordered: Sequence[Clean]) -> list[str]:
-    """The names of the cases that execute the mutant's statement, in the order given.
+    """The names of the cases that execute the mutant's statement, in the order given; all where that is not known.
 
     The others run the same code with the mutant as without it.
     """
+    if not any(clean.lines for clean in ordered):
+        return [clean.name for clean in ordered]
     here = set(range(mutant.line, mutant.last_line + 1))
     return [clean.name for clean in ordered if here & set(clean.lines.get(mutant.module, ()))]
