@@ -26,6 +26,7 @@ COMMANDS = {
     "prepare": "gru4rec.commands.prepare",
     "sample": "gru4rec.commands.sample",
     "check": "gru4rec.commands.check",
+    "map": "gru4rec.commands.map",
     "reproduce": "gru4rec.commands.reproduce",
 }
 TRAIN = COMMANDS["train"]

@@ -87,6 +87,15 @@ class EngineSpec:
         taken = {each.name for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
         return [name for name in names if name not in taken]
 
+    def events_type(self) -> Any:
+        """The engine's class of events that were read before, made by ``of_arrays``; None where it has none."""
+        package = self.cls.__module__.rpartition(".")[0]
+        try:
+            found = getattr(importlib.import_module(f"{package}.events"), "Events", None) if package else None
+        except ImportError:
+            return None
+        return found if hasattr(found, "of_arrays") else None
+
     def with_options(self, **options: Any) -> "EngineSpec":
         """A copy with these of the program's options."""
         return EngineSpec(self.name, self.cls, self.options | options, self.evaluation, self.is_trained)
