@@ -137,9 +137,14 @@ def _storage(url: str) -> RDBStorage:
             ) from None
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as problem:
             if attempt == _OPENINGS or isinstance(problem, ArgumentError):
-                raise OSError(f"--storage cannot be used: {str(problem).splitlines()[0]}") from None
+                raise OSError(f"--storage cannot be used: {reason(problem)}") from None
             time.sleep(0.2 * attempt)
     raise AssertionError("the last attempt returns or raises")
+
+
+def reason(problem: BaseException) -> str:
+    """In a line, what the storage's driver said, where Optuna has put words of its own around it."""
+    return str(problem.__cause__ or problem).splitlines()[0]
 
 
 def check_setup(study: optuna.Study, now: dict[str, Any]) -> None:
@@ -208,7 +213,7 @@ def work(
             lost += 1
             if lost > RECONNECTIONS:
                 raise
-            log.warning("the storage of the study: %s; trying again", str(problem).splitlines()[0])
+            log.warning("the storage of the study: %s; trying again", reason(problem))
             time.sleep(2.0 ** (lost - 1))
 
 

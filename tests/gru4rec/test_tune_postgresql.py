@@ -190,7 +190,7 @@ def test_four_workers_one_killed_one_cut_off_one_disconnected(files, port, tmp_p
                 each.wait()
     status = {who: each.returncode for who, each in workers.items()}
     assert status == {"w-whole": 0, "w-broken": 0, "w-killed": -signal.SIGKILL, "w-cut": 2}, shown
-    assert re.search(r"^error: --storage: .*", shown["w-cut"], re.MULTILINE), shown["w-cut"]
+    assert re.search(r"^error: --storage .*: .*connection", shown["w-cut"], re.MULTILINE), shown["w-cut"]
 
     trials = shared().get_trials()
     counts = {state: sum(trial.state == state for trial in trials) for state in TrialState}
