@@ -58,7 +58,7 @@ class ProgressReport(keras.callbacks.Callback):
         if self.report_step is None:
             return
         if self.events is None:
-            self.events = np.cumsum((self.batches.positions >= 0).sum(axis=1))
+            self.events = self.batches.events_by_step()
         told = self.epoch, batch + 1, int(self.events[batch]), int(self.events[-1]), float(logs["loss"])
         self.report_step(Progress(*told))
 

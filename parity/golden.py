@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gru4rec.engines import EngineSpec
+from gru4rec.engines import EngineSpec, device_of
 from parity.bounds import forced
 from parity.checks.data import check_frame_kept, equal_all
 from parity.checks.recorded_metrics import check_recorded_metrics
@@ -96,6 +96,7 @@ def replay(recording: Recording, spec: EngineSpec, scales: list[Reach] | None = 
         checks[name]
     engine = checks.attempt(MADE, _prepared, recording, spec)
     if engine is not None:
+        checks.attempt((), _ask_device, engine)
         scales = scales or reach(recording)
         checks.attempt(("batches", "initial-weights"), _start, recording, engine)
         checks.attempt(STEPWISE, _steps, recording, engine, scales)
@@ -124,6 +125,10 @@ def _prepared(checks: Checks, recording: Recording, spec: EngineSpec) -> Engine:
     engine.prepare(given, s.sample_store)
     check_frame_kept(checks, recording.train, given, "prepare")
     return engine
+
+
+def _ask_device(checks: Checks, engine: Engine) -> None:
+    checks.computed_on = device_of(engine)
 
 
 def _start(checks: Checks, recording: Recording, engine: Engine) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from gru4rec import files
 from gru4rec.checkpoints import differences
 from gru4rec.dwelltime.metrics import Measured
-from gru4rec.environment import machine, versions
+from gru4rec.environment import environment, machine, versions
 
 PLAIN = "plain"
 
@@ -81,6 +81,7 @@ class Comparison:
             "runs": [asdict(outcome) for outcome in self.outcomes],
             "versions": {"python": platform.python_version()} | versions(),
             "machine": machine(),
+            "environment": environment(),
         }
         files.write_json(path, content)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from original.graphs.library import (
+    C_HEADERS,
     CLinker,
     CompileError,
     FunctionGraph,
@@ -30,20 +31,11 @@ from original.graphs.library import (
     config,
     get_module_cache,
     scalar,
+    scalar_square,
 )
 
 log = logging.getLogger(__name__)
 
-# What every module that the library generates begins with.
-_HEADERS = """#include <Python.h>
-#include <iostream>
-#include "aesara_mod_helper.h"
-#include <math.h>
-#include <numpy/arrayobject.h>
-#include <numpy/arrayscalars.h>
-#include <vector>
-#include <algorithm>
-"""
 # Without debug information, and free to compute both sides of a choice, which vector code does.
 _FLAGS = "-g0 -fno-trapping-math"
 
@@ -77,7 +69,7 @@ def precompiled_headers(folder: Path) -> list[str]:
         if not _is_whole(compiled, digest):
             folder.mkdir(parents=True, exist_ok=True)
             compiled.unlink(missing_ok=True)
-            header.write_text(_HEADERS)
+            header.write_text(C_HEADERS)
             _compile_headers(header, compiled, digest)
     except OSError as problem:
         log.debug("no precompiled header in %s: %s", folder, problem)
@@ -96,7 +88,7 @@ def _hash(path: Path) -> str:
 
 def _compile_headers(header: Path, compiled: Path, digest: Path) -> None:
     x = scalar.float32()
-    flags = CLinker().accept(FunctionGraph([x], [scalar.square(x)], clone=False)).compile_args()
+    flags = CLinker().accept(FunctionGraph([x], [scalar_square(x)], clone=False)).compile_args()
     handle, mine = tempfile.mkstemp(suffix=".gch", dir=header.parent)
     os.close(handle)
     command = [config.cxx, "-g", *flags, *(f"-I{include}" for include in cmodule.std_include_dirs())]
