@@ -99,6 +99,7 @@ class Keras:
         self.evaluation, self.gru = evaluation, GRU4Rec(**task.options, **options)
         self.gru.prepare(train)
         self.callbacks = as_list(None, self.gru.model, 0, 1)
+        self.callbacks.on_train_begin()
         short = self.test[self.test["ItemId"].isin(train["ItemId"].unique())].groupby("SessionId")["ItemId"]
         self.sessions = [list(items)[:5] for _, items in itertools.islice(short, SESSIONS)]
 

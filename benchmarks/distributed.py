@@ -83,6 +83,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     gru = GRU4Rec(**options, batch_size=arguments.batch, devices=devices)
     gru.prepare(keras_data.events(arguments.items, max(20000, arguments.items // 4)), sample_store=2_000_000)
     trainer, callbacks = gru.trainer, as_list(None, gru.model, 0, 1)
+    callbacks.on_train_begin()
     trainer.epoch(0, callbacks, 64)  # compiles
     rates = []
     for _ in range(arguments.rounds):
