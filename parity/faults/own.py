@@ -82,7 +82,7 @@ def plain_support() -> Patches:
     with_log_q = step.with_log_q
 
     def without_alpha(model, state, batch):
-        plain = SimpleNamespace(settings=model.settings.replaced(sample_alpha=1.0), split=model.split)
+        plain: Any = SimpleNamespace(settings=model.settings.replaced(sample_alpha=1.0), split=model.split)
         return with_log_q(plain, state, batch)
 
     return [(step, "with_log_q", without_alpha)]
