@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "gru4rec.commands.train",
     "evaluate": "gru4rec.commands.evaluate",
     "score": "gru4rec.commands.score",
+    "recommend": "gru4rec.commands.recommend",
     "tune": "gru4rec.commands.tune",
     "rsc15": "gru4rec.commands.rsc15",
     "movielens": "gru4rec.commands.movielens",

@@ -233,15 +233,19 @@ def rank_of(greater: np.ndarray, equal: np.ndarray, mode: str) -> np.ndarray:
     return np.maximum(rank, 1)
 
 
-def hidden_states(model: SessionModel, events: Events, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The last layer's state before each predicted event, (P, L), and the events' positions, ascending (P,)."""
+def hidden_states(
+    model: SessionModel, events: Events, batch_size: int, buckets: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The last layer's state before each predicted event, (P, L), and the events' positions, ascending (P,).
+
+    buckets: (E,) of the dwell; None takes them from the events' times.
+    """
     layers, dtype = model.settings.layers, model.settings.dtype
     lengths = np.diff(events.offsets)
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 1]
     B = programs.rounded(min(batch_size, len(order)))
-    buckets = None
-    if model.settings.dwell_time:
+    if model.settings.dwell_time and buckets is None:
         passed = dwell.since_previous(events.times, events.offsets)
         buckets = dwell.buckets(passed, model.settings.dwell_time)
     H = np.empty((len(events.items), layers[-1]), dtype)

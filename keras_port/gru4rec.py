@@ -212,9 +212,9 @@ class GRU4Rec:
         """Indices of item ids. Raises ValueError naming the first unknown one."""
         return item_ids.indices_of(pd.Index(self._trainer.model.known_ids), ids, name)
 
-    def recommend(self, session_items: Any, k: int = 20, times: Any = None) -> serving.Recommendations:
-        """Top-k next items of one running session or of many; see :func:`keras_port.serving.recommend`."""
-        return serving.recommend(self._trainer.model, self._ids, session_items, k, times)
+    def recommend(self, session_items: Any, k: int = 20, times: Any = None, **chosen: Any) -> Any:
+        """Top-k next items of a session, of many, or of a frame's; see :func:`keras_port.serving.recommend`."""
+        return serving.recommend(self._trainer.model, self._ids, session_items, k, times, **chosen)
 
     def export(self, path: str | os.PathLike, k: int = 20) -> None:
         """Write a TensorFlow SavedModel that serves top-k; see :func:`keras_port.serving.export`."""

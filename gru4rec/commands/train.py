@@ -44,6 +44,7 @@ Instead of PATH, with --help of their own:
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
   sample     synthetic data in a raw format     check      what is wrong with files of sessions
   reproduce  a published result, raw to report  map        a file of sessions memory-mapped
+  recommend  the next items of every session of a file
 
 PATH and the files of -t are tab-, comma- or semicolon-separated texts with a header (.tsv, .txt, .csv), or Parquet;
 PATH may be a folder of gru4rec map. Ids are texts, or numbers where every one of a column is the plain decimal of its

@@ -124,7 +124,7 @@ def _made() -> list[Situation]:
     for n_sample, lanes in ((0, 2), (6, 4)):
         add(
             f"short-sessions-{lanes}", "sessions of one and two events beside long ones; the lowest id comes last",
-            "start", dataset=_short, n_sample=n_sample, batch_size=lanes,
+            "start", dataset=_short, n_sample=n_sample, batch_size=lanes, time_sort=n_sample > 0,
         )  # fmt: skip
     add(
         "masks", "dropout masks of more numbers than the stream has substreams", "masks", dataset=_long, batch_size=88,

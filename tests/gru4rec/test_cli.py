@@ -175,4 +175,4 @@ def test_the_page_of_the_command_names_every_option(capsys, command):
         cli.main([*filter(None, [command]), "--help"])
     shown = capsys.readouterr().out
     missing = {word for word in re.findall(r"(?<![\w-])--?[a-z][\w-]*", shown) if word not in section}
-    assert not missing, f"python docs/command_help.py writes {sorted(missing)} into docs/command.md"
+    assert not missing, f"python docs/tables.py docs/command.md writes {sorted(missing)} there"
