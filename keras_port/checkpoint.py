@@ -53,6 +53,7 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
     """
     files.check_folder(path)
     files.write_tensors(path, _tensors(checkpoint), _header(checkpoint))
+    parts.remove_earlier(path)
 
 
 def write_parts(checkpoint: Checkpoint, split: Mapping[str, Any], over: Split, path: str | os.PathLike) -> None:
