@@ -35,7 +35,7 @@ setup(
         "parity.mutants": ["*.json"],
         "parity.report": ["*.json", "*.css", "templates/*"],
     },
-    entry_points={"console_scripts": ["gru4rec=gru4rec.cli:main"]},
+    entry_points={"console_scripts": ["gru4rec=gru4rec.cli:program"]},
     # From below: pandas 3, Polars 2 and Keras 3.15 start at Python 3.11. From above: what no wheel is known for.
     python_requires=">=3.11,<3.15",
     # What keras_port, gru4rec and parity need. original is an extra.

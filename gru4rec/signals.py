@@ -65,6 +65,12 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
+def ignore() -> None:
+    """Let no signal change the status of a process that is done."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def status(watch: _Watch) -> int:
     """The exit status of an interrupted command: 130 by Ctrl-C, 143 by SIGTERM."""
     return 128 + (watch.number or signal.SIGINT)
