@@ -216,9 +216,9 @@ class GRU4Rec:
         """Top-k next items of a session, of many, or of a frame's; see :func:`keras_port.serving.recommend`."""
         return serving.recommend(self._trainer.model, self._ids, session_items, k, times, **chosen)
 
-    def export(self, path: str | os.PathLike, k: int = 20) -> None:
-        """Write a TensorFlow SavedModel that serves top-k; see :func:`keras_port.serving.export`."""
-        serving.export(self._trainer.model, self._ids, path, k)
+    def export(self, path: str | os.PathLike, k: int = 20, form: str = "savedmodel") -> None:
+        """Write a TensorFlow SavedModel, or ONNX, that serves top-k; see :func:`keras_port.serving.export`."""
+        serving.export(self._trainer.model, self._ids, path, k, form)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write weights, settings, item ids, optimizer state, random streams and epochs done to one file, whole."""
