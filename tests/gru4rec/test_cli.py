@@ -97,7 +97,8 @@ def test_a_word_that_is_no_command_is_a_file(capsys):
 def process(folder, *arguments, **options):
     paths = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
     command = [sys.executable, "-m", "gru4rec", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": paths, "TOY_SECONDS": os.environ.get("TOY_SECONDS", "60")}, **options)
+    environment = {"TOY_SECONDS": "60"} | os.environ | {"PYTHONPATH": paths}
+    return subprocess.Popen(command, cwd=folder, env=environment, **options)
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
