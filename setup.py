@@ -47,6 +47,8 @@ setup(
         # only. There keras_port runs on JAX or PyTorch: KERAS_BACKEND=jax with the extra jax.
         'tensorflow==2.21.*; python_version < "3.14"',
         "keras>=3.12,<4",
+        # A .keras file holds HDF5, whose declared sizes are looked at before Keras reads it.
+        "h5py>=3.10,<4",
         "pandas>=3,<4",
         "polars>=2.1,<3",
         "matplotlib>=3.10,<4",

@@ -62,7 +62,7 @@ def recommend(
         ValueError: a session without any known item, times that do not fit, or a ``k`` outside 1..n, n being the items
             that are left.
     """
-    require_finite(model, "recommend")
+    require_finite(model, "recommend", again=False)
     k, excluded = _checked_k(k, model.n_items), _excluded(known, exclude)
     if excluded is not None and k > (left := int((~excluded).sum())):
         raise ValueError(f"k={k!r}: a whole number from 1 to {left}, the items that are not excluded, is accepted")
