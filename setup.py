@@ -102,7 +102,10 @@ setup(
         # The example service, and its load test.
         "serving": ["fastapi>=0.115,<1", "uvicorn>=0.30,<1", "httpx>=0.27,<1"],
         # GRU4Rec.export(path, form="onnx"), and what runs such a file.
-        "onnx": ["tf2onnx>=1.17,<2", "onnx>=1.17,<2", "onnxruntime>=1.20,<2"],
+        "onnx": [
+            'tf2onnx>=1.17,<2; python_version < "3.14"',  # where TensorFlow is
+            "onnx>=1.17,<2", "onnxruntime>=1.20,<2",
+        ],
         # The pages as a site, its notebooks run by the build.
         "docs": [
             "sphinx>=8,<10", "furo>=2025", "myst-nb>=1.3,<2", "ipykernel>=6", "sphinx-copybutton>=0.5",
@@ -110,7 +113,8 @@ setup(
         ],
         "test": [
             # of the extras serving and onnx
-            "tf2onnx>=1.17,<2", "onnx>=1.17,<2", "onnxruntime>=1.20,<2",
+            'tf2onnx>=1.17,<2; python_version < "3.14"', 'onnx>=1.17,<2; python_version < "3.14"',
+            'onnxruntime>=1.20,<2; python_version < "3.14"',
             "fastapi>=0.115,<1", "httpx>=0.27,<1",
             "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "mlcroissant>=1.1,<2",
             "ruff>=0.8", "mypy>=1.15,<3", "pandas-stubs>=3,<4",

@@ -19,6 +19,7 @@ def trained(**options):
     return gru
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras writes ONNX from TensorFlow")
 @pytest.mark.slow  # tf2onnx
 @pytest.mark.parametrize(
     "options",
@@ -51,9 +52,8 @@ def test_onnxruntime_gives_the_models_scores(tmp_path, options):
             np.testing.assert_allclose(H, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras writes ONNX from TensorFlow")
 def test_what_is_refused(tmp_path):
-    if keras.backend.backend() != "tensorflow":
-        return
     gru = trained(layers=[4], dwell_time=3)
     with pytest.raises(ValueError, match="form='onnx' with dwell_time=3"):
         gru.export(tmp_path / "model.onnx", k=3, form="onnx")
