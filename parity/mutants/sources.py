@@ -20,6 +20,7 @@ NOT_MATHEMATICS = {
     "files": "writing files whole",
     "storage": "files",
     "checkpoint": "files",
+    "parts": "files",
     "item_ids": "kinds of item ids",
     "progress": "messages",
     "callbacks": "messages",
