@@ -6,12 +6,13 @@ VENV   ?= .venv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help check install rsc15 parity test lint docs
+.PHONY: help check install rsc15 parity bench test lint docs
 
 help:
 	@echo "make install install into $(VENV), where the command gru4rec is then $(VENV)/bin/gru4rec"
 	@echo "make rsc15   install into $(VENV) and run the RSC15 example on data that it makes itself"
 	@echo "make parity  install into $(VENV) and show that the engines agree: recorded runs, self-test, comparison"
+	@echo "make bench   install into $(VENV) and print how fast the engines and plain programs are, in one table"
 	@echo "make test    install into $(VENV) and run the tests; with CI=true the slow ones too"
 	@echo "make docs    install into $(VENV) and build the pages, into build/docs"
 	@echo "make lint    install into $(VENV) and check the style of the code and its types"
@@ -44,6 +45,9 @@ parity: $(VENV)/.installed-jax
 	$(VENV)/bin/python -m parity golden --engine original-jax --engine keras
 	$(VENV)/bin/python -m parity selftest
 	$(VENV)/bin/python -m parity run --steps 12 --out runs/parity $(ARGS)
+
+bench: $(VENV)/.installed-jax
+	$(VENV)/bin/python -m benchmarks.bench $(ARGS)
 
 test: $(VENV)/.installed-jax,test
 	$(VENV)/bin/python -m pytest -n 2 $(if $(filter true,$(CI)),-m "not gpu") $(ARGS)

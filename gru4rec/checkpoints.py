@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gru4rec import files, models
+from gru4rec import engines, files, hosts, models
 from gru4rec.engines import EngineSpec
 from gru4rec.training import Epoch, Run
 
@@ -81,7 +81,8 @@ class Checkpoint:
             "run": run.as_json(),
         }
         content["checksum"] = _checksum(content)
-        files.write_json(self.record, content)
+        if hosts.is_first():
+            files.write_json(self.record, content)
 
     def load(self, spec: EngineSpec, run: Run, fresh: Any) -> tuple[Run, Any] | None:
         """The run as far as it came, and its model; None where there is none yet.
@@ -151,5 +152,5 @@ def check_new(option: str, model: Path) -> None:
 
 
 def program(engine: str) -> str:
-    """The engine whose files are read: ``original-jax`` reads those of ``original``."""
-    return "original" if engine == "original-jax" else engine
+    """The engine whose files are read: ``original-jax`` reads those of ``original``, ``keras`` those of ``keras@4``."""
+    return "original" if engine == "original-jax" else engines.base(engine)

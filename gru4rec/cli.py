@@ -11,11 +11,13 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 
-from gru4rec import signals, terminal
+from gru4rec import hosts, signals, terminal
 
 # Each is imported when it is asked for: Optuna takes a second.
 COMMANDS = {
     "train": "gru4rec.commands.train",
+    "evaluate": "gru4rec.commands.evaluate",
+    "score": "gru4rec.commands.score",
     "tune": "gru4rec.commands.tune",
     "rsc15": "gru4rec.commands.rsc15",
     "movielens": "gru4rec.commands.movielens",
@@ -60,17 +62,17 @@ def run(module: str, arguments: list[str]) -> int:
                 handlers=[RichHandler(console=problems, show_path=False, show_time=False)],
             )
             logging.captureWarnings(True)
-            return command.execute(given, arguments, terminal.console())
+            return hosts.leave(command.execute(given, arguments, terminal.console()))
         except KeyboardInterrupt:
-            return _interrupted(watch, given, problems)
+            return hosts.leave(_interrupted(watch, given, problems))
         except Exception as problem:  # whatever it is, it is no divergence, which status 1 says
             if watch.number is not None:  # a library made another error of the interruption
-                return _interrupted(watch, given, problems)
-            return _could_not(problem, given, problems)
+                return hosts.leave(_interrupted(watch, given, problems))
+            return hosts.leave(_could_not(problem, given, problems))
         except BaseException as problem:
             if type(problem).__name__ != "PanicException":  # of Polars, which is no Exception
                 raise
-            return _could_not(problem, given, problems)
+            return hosts.leave(_could_not(problem, given, problems))
         finally:
             logging.captureWarnings(False)
 
@@ -97,6 +99,8 @@ def _show(problems: Console, text: str) -> None:
 
 def _in_words(problem: BaseException) -> str:
     """One line of a problem that is not ours, and whatever we said of one that is."""
+    if words := hosts.lost(problem):
+        return f"{words}; with --resume, started again, they go on from the last epoch that was saved"
     text = str(problem).strip() or type(problem).__name__
     if isinstance(problem, OSError) and problem.errno is not None and problem.strerror:
         named = problem.filename is not None

@@ -95,11 +95,14 @@ class EngineSpec:
 def named(name: str) -> EngineSpec:
     """The engine ``original`` (compiled C), ``original-jax``, ``keras``, or any ``package.module:Class``.
 
+    ``keras@4`` is keras_port with its item tensors split over 4 devices of JAX.
+
     Raises:
-        ValueError: for a name of another form.
+        ValueError: for a name of another form, or devices that are not there.
         ImportError: where the module cannot be imported, lacks the class, or the class does not follow the protocol.
     """
-    path, options = _SHIPPED.get(name, (name, {}))
+    engine, devices = _with_devices(name)
+    path, options = _SHIPPED.get(engine, (engine, {}))
     module_name, colon, class_name = path.partition(":")
     if not colon or not module_name or not class_name:
         raise ValueError(f"--engine {name}: {', '.join(NAMES)} or package.module:Class is accepted")
@@ -114,7 +117,24 @@ def named(name: str) -> EngineSpec:
     missing = [method for method in _PROTOCOL if not hasattr(cls, method)]
     if missing:
         raise ImportError(f"--engine {name}: {class_name} does not follow the protocol, it has no {', '.join(missing)}")
+    if devices is not None:
+        importlib.import_module("keras_port.distribution").check(devices)
+        options = options | {"devices": devices}
     return EngineSpec(name, cls, dict(options), _evaluation_of(cls))
+
+
+def base(name: str) -> str:
+    """The engine of a name without its number of devices: ``keras`` of ``keras@4``."""
+    return _with_devices(name)[0]
+
+
+def _with_devices(name: str) -> tuple[str, int | None]:
+    engine, at, number = name.partition("@")
+    if not at or ":" in name:
+        return name, None
+    if engine != "keras" or not number.isdecimal() or not int(number):
+        raise ValueError(f"--engine {name}: keras@N with N devices of JAX is accepted")
+    return engine, int(number)
 
 
 def _backend_file() -> str:
@@ -189,8 +209,12 @@ def choose_device(wanted: str, engines: Sequence[str]) -> tuple[str, str]:
 def _needed(program: str, engines: Sequence[str]) -> bool:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if program == "TensorFlow":
-        return "keras" in engines and backend == "tensorflow"
-    return any(name in _OF_AESARA for name in engines) or ("keras" in engines and backend == "jax")
+        return _is_keras(engines) and backend == "tensorflow"
+    return any(name in _OF_AESARA for name in engines) or (_is_keras(engines) and backend == "jax")
+
+
+def _is_keras(engines: Sequence[str]) -> bool:
+    return any(name == "keras" or name.startswith("keras@") for name in engines)
 
 
 def _tensorflow_gpus() -> tuple[int, str]:
@@ -236,7 +260,7 @@ def make_deterministic(engines: Sequence[str], device: str) -> dict[str, str]:
     TensorFlow's op determinism rules out XLA, which is deterministic on a CPU, so it is turned on for a GPU only.
     """
     set_to = {"NVIDIA_TF32_OVERRIDE": os.environ.get("NVIDIA_TF32_OVERRIDE", "")}
-    if "keras" in engines and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    if _is_keras(engines) and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
         with _quiet():
             import tensorflow as tf
 

@@ -1,5 +1,6 @@
 """Models of an engine: made with given options, or loaded from a file, which says itself which engine wrote it."""
 
+import importlib
 import inspect
 import json
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from gru4rec.options import OPTIONS
 from gru4rec.published import Params
 
 # where and how a model computes: no result follows from them
-COMPUTED = ("backend", "device", "steps_per_call", "jit_compile")
+COMPUTED = ("backend", "device", "steps_per_call", "jit_compile", "devices")
 _NEEDED = ("sample_store", "on_step", "on_epoch_end")
 
 
@@ -99,7 +100,7 @@ def written_by(path: Path) -> str:
 def check_writer(path: Path, name: str) -> None:
     """Raise ValueError where ``path`` is a file of another shipped engine, or another baseline, than ``name``."""
     writer = written_by(path)
-    if name.partition("-")[0] != writer:
+    if engines.base(name).partition("-")[0] != writer:
         raise ValueError(f"--engine {name}: {path} was saved by {writer}, and no other engine reads it")
 
 
@@ -152,6 +153,8 @@ def columns_of(gru: Any) -> Columns:
 
 def not_finite(gru: Any) -> str | None:
     """The name of the first weight that holds a NaN or an infinity; None where all are numbers."""
+    if hasattr(getattr(gru, "model", None), "named_weights"):  # of keras_port, which may lie on many devices
+        return importlib.import_module("keras_port.prediction").first_not_finite(gru.model)
     for name, value in (gru.get_weights() or {}).items():
         if not np.isfinite(value).all():
             return name

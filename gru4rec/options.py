@@ -25,10 +25,10 @@ _NUMBERS = (
 OPTIONS = (*_LISTS, *_INTEGERS, *_TEXTS, *_FLAGS, *_NUMBERS)
 COLUMNS = ("session_key", "item_key", "time_key")
 # the rest of the constructors: of the computation, and of one engine alone
-_COMPUTING = ("dtype", "seed", "dropout_seed", "backend", "device", "steps_per_call", "jit_compile")
+_COMPUTING = ("dtype", "seed", "dropout_seed", "backend", "device", "steps_per_call", "jit_compile", "devices")
 EVERY_OPTION = (*OPTIONS, *COLUMNS, *_COMPUTING)
 
-_WHOLE = (*_INTEGERS, "seed", "dropout_seed", "steps_per_call")
+_WHOLE = (*_INTEGERS, "seed", "dropout_seed", "steps_per_call", "devices")
 _LARGEST, _MOST_DOTS = 2**16, 100  # bytes of a file of options, and dots in a line of it
 _TRUTHS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 _ACCEPTED = (
@@ -37,7 +37,7 @@ _ACCEPTED = (
     | dict.fromkeys((*_FLAGS, "jit_compile"), "True or False")
     | dict.fromkeys(COLUMNS, "a column name")
     | dict.fromkeys(("dropout_p_hidden", "dropout_p_embed", "smoothing"), "a number with 0 <= value < 1")
-    | dict.fromkeys(("batch_size", "steps_per_call"), "a whole number of at least 1")
+    | dict.fromkeys(("batch_size", "steps_per_call", "devices"), "a whole number of at least 1")
     | {
         "layers": "a list of one or more whole numbers of at least 1",
         "adapt_params": "a list of numbers with 0 <= value < 1",
@@ -131,15 +131,20 @@ def from_text(text: str, option: str = "-ps", parse_option: Parse = parse) -> Pa
     parse_option: of the model whose options they are, GRU4Rec's where it is not said.
     """
     params: Params = {}
+    _add_pairs(params, text, parse_option, option, f"{option} {shortened(text)}:")
+    return params
+
+
+def _add_pairs(params: Params, text: str, parse_option: Parse, place: str, twice: str) -> None:
+    """Add ``name=value,name=value``; ``place`` and ``twice`` begin the errors of a bad one and of a repeated name."""
     for part in filter(None, (part.strip() for part in text.split(","))):
         try:
             name, value = parse_pair(part, parse_option=parse_option)
         except ValueError as problem:
-            raise ValueError(f"{option} {problem}") from None
+            raise ValueError(f"{place} {problem}") from None
         if name in params:
-            raise ValueError(f"{option} {shortened(text)}: {name} stands there twice")
+            raise ValueError(f"{twice} {name} stands there twice")
         params[name] = value
-    return params
 
 
 def from_file(path: Path, parse_option: Parse = parse) -> Params:
@@ -176,14 +181,8 @@ def _refuse_depth(path: Path, text: str) -> None:
 def _from_lines(path: Path, text: str, parse_option: Parse) -> Params:
     params: Params = {}
     for number, line in enumerate(text.splitlines(), 1):
-        for part in filter(None, (part.strip() for part in line.partition("#")[0].split(","))):
-            try:
-                name, value = parse_pair(part, parse_option=parse_option)
-            except ValueError as problem:
-                raise ValueError(f"{path}, line {number}: {problem}") from None
-            if name in params:
-                raise ValueError(f"{path}, line {number}: {name} stands there twice")
-            params[name] = value
+        place = f"{path}, line {number}:"
+        _add_pairs(params, line.partition("#")[0], parse_option, place, place)
     return params
 
 

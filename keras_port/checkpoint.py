@@ -8,13 +8,15 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_port import files, initial_weights, item_ids, optimizers
+from keras_port import files, initial_weights, item_ids, optimizers, parts
+from keras_port.distribution import Split
 from keras_port.dropout import M1, M2, SUBSTREAMS
 from keras_port.events import Fingerprint
 from keras_port.sampling import RngState, rows_in_store
@@ -50,16 +52,32 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
         OSError: it cannot be written; an earlier file is left as it was.
     """
     files.check_folder(path)
+    files.write_tensors(path, _tensors(checkpoint), _header(checkpoint))
+
+
+def write_parts(checkpoint: Checkpoint, split: Mapping[str, Any], over: Split, path: str | os.PathLike) -> None:
+    """:func:`write` by several processes, each of which writes its rows of the ``split`` variables, by tensor name.
+
+    ``checkpoint`` has the rest; every process has to call, and they share the folder. Errors as of :func:`write`.
+    """
+    files.check_folder(path)
+    parts.write(path, _tensors(checkpoint), split, over, _header(checkpoint))
+
+
+def _tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     tensors = {f"weight/{name}": values for name, values in checkpoint.weights.items()}
     tensors.update({f"state/{name}": np.asarray(values) for name, values in checkpoint.state.items()})
     tensors.update(item_ids.to_arrays(checkpoint.item_ids))
-    header = {
+    return tensors
+
+
+def _header(checkpoint: Checkpoint) -> dict[str, str]:
+    return {
         "format": FORMAT,
-        "settings": json.dumps(checkpoint.settings.as_dict()),
+        "settings": json.dumps(checkpoint.settings.saved()),
         "n_items": str(len(checkpoint.item_ids)),
         "item_type": _type_of(checkpoint.item_ids),
     }
-    files.write_tensors(path, tensors, header)
 
 
 def read(path: str | os.PathLike) -> Checkpoint:
@@ -71,14 +89,14 @@ def read(path: str | os.PathLike) -> Checkpoint:
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"no model file {path}")
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, ExitStack() as stack:
         try:
-            return _read(files.TensorFile(file))
+            return _read(parts.Whole(files.TensorFile(file), path, stack))
         except (ValueError, OverflowError, RecursionError) as fault:
             raise ValueError(f"{path}: {fault}") from None
 
 
-def _read(file: files.TensorFile) -> Checkpoint:
+def _read(file: parts.Whole) -> Checkpoint:
     if file.header.get("format") not in (FORMAT, _FIRST_FORMAT):
         raise ValueError(f"format {file.header.get('format')!r}; {FORMAT!r} is accepted")
     is_first = file.header["format"] == _FIRST_FORMAT
@@ -92,9 +110,7 @@ def _read(file: files.TensorFile) -> Checkpoint:
     state = {name.removeprefix("state/"): shape for name, shape in file.shapes.items() if name[:6] == "state/"}
     check_state_shapes(state, settings, n_items)
     check_types(file.types, settings)
-    tensors = {name: file.read(name) for name in file.shapes}
-    if not is_first and files.digest(tensors, file.header) != file.header["sha256"]:
-        raise ValueError("damaged: its contents do not have the SHA-256 of its header")
+    tensors = file.read_all(check=not is_first)
     if is_first and file.header["item_type"] == "string":
         texts = json.loads(file.header.get("item_ids", "[]"))
         tensors.update(item_ids.to_arrays(np.array([*map(str, texts), None], object)[:-1]))
@@ -246,7 +262,7 @@ def of_keras(model: Any) -> Checkpoint:
     """
     if model.item_ids is None or model.training is None:
         raise ValueError("the model has no item ids, or no state of a training: it is not whole")
-    weights = {name: np.array(variable) for name, variable in model.named_weights.items()}
+    weights = {name: model.split.read(variable) for name, variable in model.named_weights.items()}
     return Checkpoint(model.settings, model.item_ids, weights, dict(model.training.to_arrays()))
 
 

@@ -12,6 +12,7 @@ from keras_port.batches import schedule
 from keras_port.events import Columns, Events, read_known
 from keras_port.model import SessionModel
 from keras_port.prediction import hidden_of, require_finite
+from keras_port.toplists import top
 
 MODES = ("standard", "conservative", "median", "tiebreaking")
 NO_WEIGHTS = "the model has no weights yet: call fit, prepare, build or load first"
@@ -114,6 +115,25 @@ def ranks(
             "rank": rank.astype(np.float64),
         }
     )
+
+
+def lists(
+    gru: Any,
+    test_data: Any,
+    session_key: str = "SessionId",
+    item_key: str = "ItemId",
+    time_key: str = "Time",
+    length: int = 20,
+    batch_size: int = 100,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(item indices, scores), (P, length) each: the best items for every row of :func:`ranks`, best first.
+
+    Arguments and errors as in :func:`evaluate_gpu`.
+    """
+    events = events_of(gru, test_data, session_key, item_key, time_key)
+    require_finite(gru.model, "be evaluated")
+    H, _ = hidden_states(gru.model, events, batch_size)
+    return top(gru.model, H, length)
 
 
 def rank_events(
@@ -273,7 +293,7 @@ def count_above(
     level with itself to the last bit.
     """
     count = model.n_items if listed is None else len(listed)
-    width = count if listed is None else programs.rounded(count)
+    width = model.split.rows if listed is None else programs.rounded(count)
     E = int(np.clip(_SCORES // width, 8, 512))
     noise = np.random.RandomState(_NOISE_SEED) if mode == "tiebreaking" else None
     column = targets
@@ -305,7 +325,7 @@ def count_block(model: SessionModel, given: Mapping[str, Any]) -> tuple[Any, Any
     and ``listed`` (W,), false where the list is filled up; ``noise`` (E, W) that is added.
     """
     H, has_list = given["H"], "items" in given
-    columns: Any = None
+    columns: Any = model.split.real_columns()
     Wy, By = model.scorer.lookup(given["items"]) if has_list else (model.scorer.Wy, model.scorer.By)
     scores = H @ ops.transpose(Wy) + ops.transpose(By)
     column = ops.expand_dims(ops.relu(given["column"]), 1)
@@ -324,8 +344,9 @@ def count_block(model: SessionModel, given: Mapping[str, Any]) -> tuple[Any, Any
     ranked = yhat[:, :-1] if has_list else yhat
     # not (score <= target) is score > target, and true for NaN, which is never ranked first
     above, level = ops.logical_not(ranked <= target), ops.equal(ranked, target)
-    if has_list:
-        above, level = (ops.logical_and(found, columns[:, :-1]) for found in (above, level))
+    if columns is not None:
+        real = columns[:, :-1] if has_list else columns
+        above, level = (ops.logical_and(found, real) for found in (above, level))
     return tuple(ops.sum(ops.cast(found, "int32"), axis=1) for found in (above, level))
 
 

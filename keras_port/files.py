@@ -68,11 +68,17 @@ def _umask() -> int:
     return mask
 
 
-def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], header: Mapping[str, str]) -> None:
-    """Write arrays of numbers and a header of texts, whose ``sha256`` is that of both, to a safetensors file."""
+def write_tensors(
+    path: str | os.PathLike | Callable[[str], Path], tensors: Mapping[str, np.ndarray], header: Mapping[str, str]
+) -> str:
+    """Write arrays of numbers and a header of texts, whose ``sha256`` is that of both, to a safetensors file.
+
+    Returns that hash; ``path`` may be a function of it.
+    """
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))  # so that all are aligned
     little = {name: tensors[name].astype(tensors[name].dtype.newbyteorder("<"), copy=False) for name in order}
-    entries: dict[str, Any] = {"__metadata__": {**header, "sha256": digest(little, header)}}
+    found = digest(little, header)
+    entries: dict[str, Any] = {"__metadata__": {**header, "sha256": found}}
     end = 0
     for name, values in little.items():
         place = [end, end := end + values.nbytes]
@@ -86,7 +92,8 @@ def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], he
         for values in little.values():
             file.write(np.ascontiguousarray(values).data)
 
-    write_whole(path, write)
+    write_whole(path(found) if callable(path) else path, write)
+    return found
 
 
 class TensorFile:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_port import batches, checkpoint, evaluation, events, item_ids, prediction, serving
+from keras_port import batches, checkpoint, evaluation, events, item_ids, prediction, serving, training
 from keras_port.callbacks import check as check_callbacks
 from keras_port.events import Columns
 from keras_port.model import SessionModel
@@ -29,14 +29,14 @@ class GRU4Rec:
     def __init__(
         self, loss: str = "bpr-max", final_act: str = "linear", hidden_act: str = "tanh",
         layers: Sequence[int] = (100,), n_epochs: int = 10, batch_size: int = 32, dropout_p_hidden: float = 0.0,
-        dropout_p_embed: float = 0.0,
-        learning_rate: float = 0.1, momentum: float = 0.0, lmbd: float = 0.0, embedding: int | str = 0,
-        n_sample: int = 2048, sample_alpha: float = 0.75, smoothing: float = 0.0, constrained_embedding: bool = False,
-        adapt: str | None = "adagrad", adapt_params: Sequence[float] = (), grad_cap: float = 0.0, bpreg: float = 1.0,
-        sigma: float = 0.0, init_as_normal: bool = False, train_random_order: bool = False, time_sort: bool = True,
-        session_key: str = "SessionId", item_key: str = "ItemId", time_key: str = "Time", *, logq: float = 0.0,
-        dwell_time: int = 0, dwell_weight: float = 0.0, dtype: str = "float32", seed: int = 42,
-        dropout_seed: int = 12345, steps_per_call: int = 32, jit_compile: bool = True,
+        dropout_p_embed: float = 0.0, learning_rate: float = 0.1, momentum: float = 0.0, lmbd: float = 0.0,
+        embedding: int | str = 0, n_sample: int = 2048, sample_alpha: float = 0.75, smoothing: float = 0.0,
+        constrained_embedding: bool = False, adapt: str | None = "adagrad", adapt_params: Sequence[float] = (),
+        grad_cap: float = 0.0, bpreg: float = 1.0, sigma: float = 0.0, init_as_normal: bool = False,
+        train_random_order: bool = False, time_sort: bool = True, session_key: str = "SessionId",
+        item_key: str = "ItemId", time_key: str = "Time", *, logq: float = 0.0, dwell_time: int = 0,
+        dwell_weight: float = 0.0, dtype: str = "float32", seed: int = 42, dropout_seed: int = 12345,
+        steps_per_call: int = 32, jit_compile: bool = True, devices: int = 1,
     ) -> None:  # fmt: skip
         given = locals()
         self._settings = Settings(**{name: given[name] for name in OPTIONS})
@@ -222,7 +222,7 @@ class GRU4Rec:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write weights, settings, item ids, optimizer state, random streams and epochs done to one file, whole."""
-        checkpoint.write(self._trainer.checkpoint(), path)
+        training.save(self._trainer, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike, **options: Any) -> "GRU4Rec":
@@ -231,9 +231,9 @@ class GRU4Rec:
 
     @classmethod
     def from_model(cls, model: SessionModel | checkpoint.Checkpoint, **options: Any) -> "GRU4Rec":
-        """A model around one that Keras loaded from a .keras file; options: n_epochs, steps_per_call, jit_compile."""
+        """A model around one that Keras loaded from a .keras file; options: n_epochs and how it computes."""
         found = model if isinstance(model, checkpoint.Checkpoint) else checkpoint.of_keras(model)
-        gru = cls(**found.settings.changed(options, ("n_epochs", "steps_per_call", "jit_compile")).as_dict())
+        gru = cls(**found.settings.changed(options, ("n_epochs", "steps_per_call", "jit_compile", "devices")).as_dict())
         gru._name(Trainer.of(found, gru.settings()))
         return gru
 

@@ -11,13 +11,38 @@ import keras
 from keras import ops
 
 from keras_port import activations
+from keras_port.distribution import Split
 
 
 class _WeightedLayer(keras.layers.Layer):
-    """A layer whose weights carry the names of the paper's implementation and start at zero until they are drawn."""
+    """A layer whose weights carry the names of the paper's implementation and start at zero until they are drawn.
 
-    def _weight(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
-        return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=True)
+    split: how item tensors lie on devices; it is no part of a layer's configuration, nor are rows that fill it up.
+    """
+
+    def __init__(self, split: Split | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.split = split or Split(0)
+
+    def _weight(self, name: str, shape: tuple[int, ...], by_rows: bool = False) -> keras.Variable:
+        if self.split.devices == 1:
+            return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=True)
+        return self.split.zeros(shape, self.variable_dtype, name, by_rows, trainable=True)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the weights into a Keras file, by number."""
+        for number, variable in enumerate(self.weights):
+            store[str(number)] = self.split.read(variable)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the weights from a Keras file. Raises ValueError where they are others."""
+        if len(store.keys()) != len(self.weights):
+            raise ValueError(f"{self.name} has {len(self.weights)} weights, the file {len(store.keys())}")
+        for number, variable in enumerate(self.weights):
+            values = store[str(number)]
+            if tuple(values.shape) != self.split.shape(variable):
+                raise ValueError(f"{variable.name} has shape {self.split.shape(variable)}, in the file {values.shape}")
+            self.split.assign(variable, values)
 
 
 @keras.saving.register_keras_serializable(package="keras_port")
@@ -30,12 +55,12 @@ class ItemTable(_WeightedLayer):
     def __init__(self, n_items: int, width: int, weight_name: str, **kwargs: Any):
         super().__init__(**kwargs)
         self.n_items, self.width, self.weight_name = n_items, width, weight_name
-        self.table = self._weight(weight_name, (n_items, width))
+        self.table = self._weight(weight_name, (n_items, width), by_rows=True)
         self.built = True
 
     def lookup(self, indices: Any) -> Any:
         """The rows of ``indices``."""
-        return ops.take(self.table, indices, axis=0)
+        return self.split.take(self.table, indices)
 
     def call(self, indices: Any) -> Any:
         return self.lookup(indices)
@@ -111,7 +136,8 @@ class SessionGRU(_WeightedLayer):
 class ItemScorer(_WeightedLayer):
     """Scores of items: final_act(h·Wyᵀ + By).
 
-    Inputs: h (M, units); rows of Wy (N, units) and of By (N, 1), all of them by default. Output: (M, N).
+    Inputs: h (M, units); rows of Wy (N, units) and of By (N, 1), all of them by default, then with those that fill a
+    split table up. Output: (M, N).
     ``columns`` (1, N) bool: columns that a softmax counts; all by default.
     """
 
@@ -119,16 +145,18 @@ class ItemScorer(_WeightedLayer):
         super().__init__(**kwargs)
         self.n_items, self.units, self.final_act = n_items, units, final_act
         self.activation = activations.final(final_act)
-        self.Wy = self._weight("Wy", (n_items, units))
-        self.By = self._weight("By", (n_items, 1))
+        self.Wy = self._weight("Wy", (n_items, units), by_rows=True)
+        self.By = self._weight("By", (n_items, 1), by_rows=True)
         self.built = True
 
     def lookup(self, indices: Any) -> tuple[Any, Any]:
         """The rows of ``indices`` in Wy and in By."""
-        return ops.take(self.Wy, indices, axis=0), ops.take(self.By, indices, axis=0)
+        rows = self.split.take_all({"Wy": self.Wy, "By": self.By}, {"Wy": indices, "By": indices})
+        return rows["Wy"], rows["By"]
 
     def call(self, h: Any, Wy: Any = None, By: Any = None, columns: Any = None, training: bool = False) -> Any:
-        Wy, By = (self.Wy, self.By) if Wy is None else (Wy, By)
+        if Wy is None:
+            Wy, By, columns = self.Wy, self.By, self.split.real_columns()
         return self.activation(h @ ops.transpose(Wy) + ops.transpose(By), columns, training)
 
     def get_config(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_port import backend, checkpoint, losses
+from keras_port.distribution import Split
 from keras_port.layers import DwellTable, ItemScorer, ItemTable, SessionGRU
 from keras_port.settings import Settings
 
@@ -43,8 +44,8 @@ class SessionModel(keras.Model):
         if settings.dtype == "float64":
             backend.use_float64()
         super().__init__(**{"dtype": settings.dtype, "name": "gru4rec", **kwargs})
-        self.n_items, self.settings = n_items, settings
-        policy = {"dtype": settings.dtype}
+        self.n_items, self.settings, self.split = n_items, settings, Split(n_items, settings.devices)
+        policy = {"dtype": settings.dtype, "split": self.split}
         self.input_table = self.dwell_table = None
         width = settings.input_width
         if width is not None and settings.input_mode == "separate":
@@ -98,7 +99,7 @@ class SessionModel(keras.Model):
         """Scores (M, n), or (M, len(items)) for item indices, and the next hidden state. No dropout."""
         hidden = self.step_hidden(X, hidden, dwell)
         rows = (None, None) if items is None else self.scorer.lookup(items)
-        return self.scorer(hidden[-1], *rows), hidden
+        return self.scorer(hidden[-1], *rows)[:, : self.n_items if items is None else None], hidden
 
     def step_hidden(self, X: Any, hidden: Sequence[Any], dwell: Any = None) -> list[Any]:
         """The hidden states after the items X (M,). No dropout."""
@@ -163,7 +164,7 @@ class SessionModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
-        return {"name": self.name, "n_items": self.n_items, "settings": self.settings.as_dict()}
+        return {"name": self.name, "n_items": self.n_items, "settings": self.settings.saved()}
 
     def save_own_variables(self, store: Any) -> None:
         """Put the state of the training into a Keras file; the layers save the weights."""

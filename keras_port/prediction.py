@@ -143,7 +143,7 @@ def reset_sessions(hidden: Sequence[np.ndarray], starts: np.ndarray) -> None:
 def first_not_finite(model: SessionModel) -> str | None:
     """The name of the first weight that is not finite everywhere; None where all are."""
     for name, variable in model.named_weights.items():
-        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+        if not keras.ops.all(keras.ops.isfinite(variable)):
             return name
     return None
 

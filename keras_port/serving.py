@@ -72,7 +72,7 @@ def advance(model: SessionModel, given: Mapping[str, Any]) -> list[Any]:
 def best_items(model: SessionModel, given: Mapping[str, Any], k: int) -> tuple[Any, Any, Any]:
     """The k best scores and their items, (M, k) each, after the last layer's states ``h``; whether a score is NaN."""
     scores = model.scorer(given["h"])
-    return (*ops.top_k(scores, k), ops.any(ops.isnan(scores)))
+    return (*model.split.top_k(scores, k), ops.any(ops.isnan(scores)))
 
 
 def _read(model: SessionModel, inputs: Mapping[str, np.ndarray], length: np.ndarray) -> np.ndarray:

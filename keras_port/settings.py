@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_port import activations, dwell
+from keras_port import activations, distribution, dwell
 
 LOSSES = ("top1", "bpr", "cross-entropy", "xe_logit", "top1-max", "bpr-max")
 DECAY_RATES = {None: 0, "adagrad": 0, "rmsprop": 1, "adadelta": 1, "adam": 2}  # how many each optimizer has
@@ -181,6 +181,7 @@ _KINDS: dict[str, _Kind] = {
     "dropout_seed": _whole(f"a whole number from 1 to {_MOST_DROPOUT_SEED}", 1, _MOST_DROPOUT_SEED),
     "steps_per_call": _whole("a whole number of at least 1", 1),
     "jit_compile": _flag(),
+    "devices": _whole("a whole number of at least 1", 1),
 }
 
 
@@ -234,6 +235,8 @@ class Settings:
         steps_per_call: training steps compiled into one call; changes no result.
         jit_compile: whether TensorFlow compiles by XLA, which starts later, runs much faster, and alone keeps a step's
             cost from growing with n; changes no result.
+        devices: the rows of the item tensors are split over so many devices of JAX (:mod:`keras_port.distribution`);
+            changes no result, and is not saved.
 
     Raises:
         ValueError: naming the first option whose value is not accepted, the value, and what is accepted.
@@ -274,6 +277,7 @@ class Settings:
     dropout_seed: int = 12345
     steps_per_call: int = 32
     jit_compile: bool = True
+    devices: int = 1
 
     def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in OPTIONS}
@@ -291,6 +295,7 @@ class Settings:
             raise NotAccepted.of("adapt_params", shown, accepted)
         if self.batch_size < 2 and not self.n_sample:
             raise NotAccepted.of("batch_size", self.batch_size, "at least 2 with n_sample=0")
+        distribution.check(self.devices)
 
     @staticmethod
     def parse(name: str, text: str) -> Any:
@@ -353,6 +358,10 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """The options in order, as plain JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def saved(self) -> dict[str, Any]:
+        """The options that a file holds: all but ``devices``, so that any number of them reads it."""
+        return {name: value for name, value in self.as_dict().items() if name != "devices"}
 
     def warn_of_odd_pairs(self, stacklevel: int = 2) -> None:
         """Warn of two options that do not go together."""

@@ -25,14 +25,15 @@ class TrainingState:
     def __init__(self, model: SessionModel):
         self.model, settings = model, model.settings
         B = settings.batch_size
+        self.split = model.split
         self._hidden = [self._zeros((B, units), f"hidden{k}") for k, units in enumerate(settings.layers)]
         self.lanes = B
         self._slots = {
-            f"{slot}/{name}": self._zeros(w.shape, f"{slot}_{name}")
+            f"{slot}/{name}": self._zeros(self.split.shape(w), f"{slot}_{name}", name in model.read_at)
             for slot in optimizers.slot_names(settings)
             for name, w in model.named_weights.items()
         }
-        self._log_support = self._zeros((model.n_items,), "log_support") if settings.logq else None
+        self._log_support = self._zeros((model.n_items,), "log_support", True) if settings.logq else None
         self.rng = np.random.RandomState(settings.seed)
         self.masks = DropoutMasks(settings.dropout_seed, settings.dropout_sites, settings.dtype)
         self.sampler: NegativeSampler | None = None
@@ -42,8 +43,8 @@ class TrainingState:
         self._fingerprint: Fingerprint | None = None
         model.training = self
 
-    def _zeros(self, shape: Sequence[int], name: str) -> keras.Variable:
-        return keras.Variable("zeros", shape=tuple(shape), dtype=self.model.settings.dtype, trainable=False, name=name)
+    def _zeros(self, shape: Sequence[int], name: str, by_rows: bool = False) -> keras.Variable:
+        return self.split.zeros(tuple(shape), self.model.settings.dtype, name, by_rows, trainable=False)
 
     def variables(self) -> dict[str, keras.Variable]:
         """The state of the training programs: weights, slots as SLOT/NAME, ``hidden0``, ..., and ``log_support``."""
@@ -56,21 +57,28 @@ class TrainingState:
         """(n,) events of each item in the data; None before the first training."""
         return None if self.sampler is None else np.asarray(self.sampler.support)
 
-    def get_weights(self) -> dict[str, np.ndarray]:
-        """Copies of the weights."""
-        return {name: backend.to_numpy(variable) for name, variable in self.model.named_weights.items()}
+    def get_weights(self, split: bool = True) -> dict[str, np.ndarray]:
+        """Copies of the weights; without ``split`` of those alone whose rows are not split over devices."""
+        found = self.model.named_weights.items()
+        return {name: self.split.read(v) for name, v in found if split or not self.split.is_split(v)}
+
+    def split_tensors(self) -> dict[str, keras.Variable]:
+        """The variables whose rows are split over devices, by their names in a file."""
+        found = {f"weight/{name}": variable for name, variable in self.model.named_weights.items()}
+        found |= {f"state/slot/{name}": variable for name, variable in self._slots.items()}
+        return {name: variable for name, variable in found.items() if self.split.is_split(variable)}
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Set the named weights, leave the others. Raises ValueError for an unknown name or another shape."""
-        _assign("weights", self.model.named_weights, weights)
+        self._assign("weights", self.model.named_weights, weights)
 
     def get_slots(self) -> dict[str, np.ndarray]:
         """Copies of the optimizer state, by SLOT/NAME."""
-        return {name: backend.to_numpy(variable) for name, variable in self._slots.items()}
+        return {name: self.split.read(variable) for name, variable in self._slots.items()}
 
     def set_slots(self, slots: Mapping[str, Any]) -> None:
         """Set the named slots, leave the others. Raises ValueError for an unknown name or another shape."""
-        _assign("state", self._slots, slots)
+        self._assign("state", self._slots, slots)
 
     def get_hidden(self) -> list[np.ndarray]:
         """Copies of the hidden states of the lanes in use, (M, L_k) a layer."""
@@ -85,7 +93,7 @@ class TrainingState:
         self.lanes = rows
         for variable, values in zip(self._hidden, hidden):
             padding = np.zeros((settings.batch_size - rows, variable.shape[1]), settings.dtype)
-            variable.assign(np.concatenate([np.asarray(values, settings.dtype), padding]))
+            self.split.assign(variable, np.concatenate([np.asarray(values, settings.dtype), padding]))
 
     def clear_hidden(self) -> None:
         """Zero hidden states for all lanes, as at the start of an epoch."""
@@ -102,7 +110,8 @@ class TrainingState:
         sampler = self.sampler = NegativeSampler(support, n_sample, alpha, store, self.rng, state)
         if self._log_support is not None:
             # an item without events is drawn where sample_alpha is 0 only, and there its P is 1 whatever the support
-            self._log_support.assign(np.log(np.maximum(support, 1), dtype=np.float64).astype(settings.dtype))
+            log_support = np.log(np.maximum(support, 1), dtype=np.float64).astype(settings.dtype)
+            self.split.assign(self._log_support, log_support)
         return sampler
 
     def continue_streams(self, other: "TrainingState") -> None:
@@ -115,9 +124,13 @@ class TrainingState:
             self._fingerprint = self.events.digests(self.model.settings)
         return self._fingerprint
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Everything but weights and hidden states (which are zero between epochs), as NumPy arrays by name."""
-        arrays = {f"slot/{name}": keras.ops.convert_to_numpy(v) for name, v in self._slots.items()}
+    def to_arrays(self, split: bool = True) -> dict[str, np.ndarray]:
+        """Everything but weights and hidden states (which are zero between epochs), as NumPy arrays by name.
+
+        Without ``split`` those slots are left out whose rows are split over devices.
+        """
+        found = self._slots.items()
+        arrays = {f"slot/{name}": self.split.read(v) for name, v in found if split or not self.split.is_split(v)}
         arrays["epochs_done"] = np.array(self.epochs_done, np.int64)
         arrays["diverged"] = np.array(self.diverged, np.int64)
         arrays.update(checkpoint.rng_arrays("rng", state_of(self.rng)))
@@ -140,7 +153,7 @@ class TrainingState:
         checkpoint.check_state_shapes({name: np.shape(v) for name, v in arrays.items()}, settings, n_items)
         checkpoint.check_state(arrays, settings, n_items)
         for name, variable in self._slots.items():
-            variable.assign(arrays[f"slot/{name}"])
+            self.split.assign(variable, arrays[f"slot/{name}"])
         self.epochs_done = checkpoint.integer(arrays, "epochs_done")
         self.diverged = "diverged" in arrays and bool(checkpoint.integer(arrays, "diverged"))
         self.rng.set_state(checkpoint.rng_state("rng", arrays))
@@ -162,6 +175,17 @@ class TrainingState:
         elif state is not None:
             self.sampler.set_state(state)
 
+    def _assign(self, what: str, variables: Mapping[str, keras.Variable], values: Mapping[str, Any]) -> None:
+        """Assign arrays to variables by name, after checking all of them."""
+        for name, value in values.items():
+            if name not in variables:
+                raise ValueError(f"{what}: unknown name {name!r}, {', '.join(variables) or 'none'} are accepted")
+            shape = self.split.shape(variables[name])
+            if np.shape(value) != shape:
+                raise ValueError(f"{what}[{name!r}] has shape {np.shape(value)}: {shape} is accepted")
+        for name, value in values.items():
+            self.split.assign(variables[name], value)
+
 
 def check_hidden(hidden: Sequence[Any], layers: Sequence[int]) -> int:
     """The number of rows M of hidden states. Raises ValueError unless they are one (M, L_k) array a layer."""
@@ -170,16 +194,3 @@ def check_hidden(hidden: Sequence[Any], layers: Sequence[int]) -> int:
     if shapes != [(rows, units) for units in layers]:
         raise ValueError(f"hidden has shapes {shapes}: one (M, L_k) a layer, L = {list(layers)}, is accepted")
     return rows
-
-
-def _assign(what: str, variables: Mapping[str, keras.Variable], values: Mapping[str, Any]) -> None:
-    """Assign arrays to variables by name, after checking all of them."""
-    for name, value in values.items():
-        if name not in variables:
-            raise ValueError(f"{what}: unknown name {name!r}, {', '.join(variables) or 'none'} are accepted")
-        if np.shape(value) != tuple(variables[name].shape):
-            raise ValueError(
-                f"{what}[{name!r}] has shape {np.shape(value)}: {tuple(variables[name].shape)} is accepted"
-            )
-    for name, value in values.items():
-        variables[name].assign(np.asarray(value))

@@ -5,6 +5,7 @@ A state is a dict of tensors: weights by name, slots as ``SLOT/NAME``, ``hidden0
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
         What changes of the state; the cost; the gradients by weight name, before grad_cap, per occurrence for rows.
     """
     settings, where = model.settings, occurrences_of(model, batch)
-    rows = {name: ops.take(state[name], where[name].rows, axis=0) for name in where}
+    rows = model.split.take_all(
+        {name: state[name] for name in where}, {name: found.rows for name, found in where.items()}
+    )
     dense = {name: state[name] for name in model.named_weights if name not in rows}
     hidden = [state[f"hidden{k}"] for k in range(len(settings.layers))]
 
@@ -44,7 +47,9 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
     for name, g in optimizers.capped(gradients, settings.grad_cap).items():
         slots = optimizers.slots_of(rule, name, state)
         if name in rows:
-            new = optimizers.update_rows(rule, rates, state[name], rows[name], g, slots, where[name])
+            new = model.split.update(
+                partial(optimizers.update_rows, rule, rates), state[name], rows[name], g, slots, where[name]
+            )
         else:
             new = optimizers.update_dense(rule, rates, state[name], g, slots)
         changed[name] = new[0]
@@ -64,14 +69,15 @@ def occurrences_of(model: SessionModel, batch: Batch) -> dict[str, Occurrences]:
     }
 
 
-def with_log_q(settings: Settings, state: State, batch: Batch) -> Batch:
+def with_log_q(model: SessionModel, state: State, batch: Batch) -> Batch:
     """The batch, or chunk of batches, and the ``log_q`` (..., N) that is subtracted from the scores of Y.
 
     log_q = logq * log P; P = support of the item for the B targets, support^sample_alpha for the samples.
     """
+    settings: Settings = model.settings
     if not settings.logq:
         return batch
-    log_P = ops.take(state["log_support"], batch["Y"], axis=0)
+    log_P = model.split.take(state["log_support"], batch["Y"])
     alpha = np.where(np.arange(log_P.shape[-1]) < settings.batch_size, 1.0, settings.sample_alpha)
     return {**batch, "log_q": log_P * ops.cast(settings.logq * alpha, settings.dtype)}
 
@@ -79,7 +85,7 @@ def with_log_q(settings: Settings, state: State, batch: Batch) -> Batch:
 def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, Any]:
     """``chunk['steps']`` training steps, fewer when a cost is NaN. Results: each step's cost (K,)."""
     batches: Batch = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name != "steps"}
-    batches = with_log_q(model.settings, state, batches)
+    batches = with_log_q(model, state, batches)
     steps = ops.cast(chunk["steps"], "int32")
     places = ops.arange(batches["X"].shape[0], dtype="int32")
 
@@ -100,5 +106,5 @@ def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, A
 def single_step(model: SessionModel, state: State, batch: Batch) -> tuple[State, Any]:
     """One training step. Results: its cost and its gradients."""
     batch = {name: ops.convert_to_tensor(values) for name, values in batch.items()}
-    changed, cost, gradients = training_step(model, state, with_log_q(model.settings, state, batch))
+    changed, cost, gradients = training_step(model, state, with_log_q(model, state, batch))
     return changed, (cost, gradients)

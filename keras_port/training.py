@@ -1,6 +1,7 @@
 """The training of a model: one step, one epoch, and the loop over epochs."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_port import backend, dwell, initial_weights, programs, step
+from keras_port import backend, checkpoint, distribution, dwell, initial_weights, programs, step
 from keras_port.batches import Batch, DwellBatch, SessionParallel, add_last_occurrences
 from keras_port.callbacks import Progress, ProgressReport, as_list
 from keras_port.checkpoint import Checkpoint
@@ -280,6 +281,16 @@ class Trainer:
         logger.error("%s: %s, training stops", why, where)
         self.state.diverged = True
         return {"loss": float("nan")}
+
+
+def save(trainer: Trainer, path: str | os.PathLike) -> None:
+    """Write a trainer's checkpoint to a file, whole or not at all; of several processes each writes its own rows."""
+    model, state = trainer.model, trainer.state
+    if distribution.process_count() == 1 or model.settings.devices == 1:
+        checkpoint.write(trainer.checkpoint(), path)
+        return
+    rest = Checkpoint(model.settings, model.known_ids, state.get_weights(False), state.to_arrays(False))
+    checkpoint.write_parts(rest, state.split_tensors(), model.split, path)
 
 
 def _padded(values: np.ndarray, rows: int, fill: Any) -> np.ndarray:

@@ -34,7 +34,7 @@ What an engine lacks
 --------------------
 An option that it does not support raises NotImplementedError in the constructor, or is no parameter of it; a part of
 the protocol raises it in the method. The message is the reason that a report gives for "not covered". The option
-``logq``, which the release of 2018 lacks, is given only where it is on. Three further parts may be left out altogether:
+``logq``, which the release of 2018 lacks, is given only where it is on. Further parts may be left out altogether:
 
 * ``fit(data, sample_store, on_epoch_end=None)``: a full run; ``on_epoch_end(epoch, loss)`` is called after each epoch;
 * ``evaluation``, an attribute of the class or a module of that name in its package, with
@@ -45,6 +45,11 @@ the protocol raises it in the method. The message is the reason that a report gi
   All are given by keyword. ``items``: ids of the items that are ranked, all of them where None; ``mode``: standard,
   conservative, median or tiebreaking; ``batch_size``: sessions side by side, of no influence on the outcome;
   ``session_key``, ``item_key``, ``time_key``: given only where the columns have other names than the usual ones;
+* ``fit(..., retrain=True)`` goes on from the present weights on further data, whose new items get rows;
+  ``fit(..., resume=True)`` goes on with the same training up to ``n_epochs``, which ``set_params(n_epochs=)`` changes;
+  ``error_during_train`` says whether a cost or a weight that is no number ended it;
+* ``predict_next_batch(session_ids, input_item_ids, predict_for_item_ids=None, batch=)``, which gives a frame of scores,
+  rows = items, columns = lanes, and keeps each lane's session, and ``reset_sessions()``, which forgets them;
 * ``computed_on``: words for the device and the program that compute.
 """
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from gru4rec import baselines, engines, environment, frames, metrics, models, options
+from gru4rec import baselines, engines, environment, frames, hosts, metrics, models, options
 from gru4rec.frames import Columns, EventFile
 from gru4rec.models import Maker
 from gru4rec.published import Params
@@ -83,7 +83,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
+def add_engine(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     engine = parser.add_argument_group("engine")
     engine.add_argument(
         "--engine",
@@ -92,6 +92,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         f"{', '.join(baselines.ENGINES)}",
     )
     engine.add_argument("-d", "--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
+    return engine
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +145,8 @@ def columns(given: argparse.Namespace, default: Columns = Columns()) -> Columns:
 def maker(given: argparse.Namespace) -> tuple[Maker, str]:
     """The engine asked for, and its device."""
     spec, device = models.engine(given.engine or DEFAULT_ENGINE, given.device)
+    if "devices" in given:
+        spec = hosts.over_devices(spec, given)
     return Maker(spec, given.dtype, given.seed), device
 
 

@@ -30,7 +30,7 @@ from gru4rec.dwelltime.comparison import PLAIN, Comparison, Outcome
 from gru4rec.dwelltime.dwell import THRESHOLD
 from gru4rec.dwelltime.metrics import Measured, measure, targets
 from gru4rec.frames import Columns
-from gru4rec.jobs.arguments import ENGINES, MODES, check_source, choose, column_names, parse_overrides
+from gru4rec.jobs.arguments import ENGINES, MODES, add_prepared, check_source, choose, column_names, parse_overrides
 from gru4rec.jobs.job import Job, describe, plan, train
 from gru4rec.published import RSC15, Params
 from gru4rec.training import Epoch, Run
@@ -77,9 +77,7 @@ def parser() -> argparse.ArgumentParser:
         "Example: gru4rec dwelltime --train rsc15_train_full.txt --test rsc15_test.txt --epochs 5",
     )
     source = made.add_argument_group("data (default: embedded synthetic data)")
-    source.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
-    source.add_argument("--test", type=Path, metavar="FILE", help="a prepared test file, with --train")
-    arguments.add_reading(source)
+    add_prepared(source)
     source.add_argument("--threshold", type=float, metavar="SECONDS", help=f"of augmentation (default: {THRESHOLD:g})")
     source.add_argument("--most", type=int, metavar="N", help="an event stands N times at most (default: no limit)")
 

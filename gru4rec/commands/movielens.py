@@ -18,6 +18,7 @@ from gru4rec.frames import Columns
 from gru4rec.jobs.arguments import (
     add_model_options,
     add_output_options,
+    add_prepared,
     check,
     check_source,
     choose,
@@ -48,9 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add_split_options(source)
     source.add_argument("--train-on", choices=TRAIN_ON, help=f"of the prepared sets (default: {TRAIN_ON[0]})")
     source.add_argument("--evaluate-on", choices=EVALUATE_ON, help=f"of the prepared sets (default: {EVALUATE_ON[0]})")
-    source.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
-    source.add_argument("--test", type=Path, metavar="FILE", help="a prepared file to evaluate on, with --train")
-    arguments.add_reading(source)
+    add_prepared(source)
     add_model_options(
         made,
         config_help=f"settings, chosen by this project and not published: {', '.join(CONFIGS)} or all (default: "

@@ -16,6 +16,7 @@ from gru4rec.frames import Columns
 from gru4rec.jobs.arguments import (
     add_model_options,
     add_output_options,
+    add_prepared,
     check,
     check_source,
     choose,
@@ -40,9 +41,7 @@ def parser() -> argparse.ArgumentParser:
     )
     source = made.add_argument_group("data (default: embedded synthetic data)")
     source.add_argument("--clicks", type=Path, metavar="FILE", help="the raw file yoochoose-clicks.dat, prepared first")
-    source.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
-    source.add_argument("--test", type=Path, metavar="FILE", help="a prepared test file, with --train")
-    arguments.add_reading(source)
+    add_prepared(source)
     add_model_options(
         made,
         config_help=f"published settings: {', '.join(RSC15)} or all (default: {' '.join(DEFAULT_CONFIGS)}; "

@@ -14,6 +14,7 @@ from gru4rec import (
     engines,
     files,
     frames,
+    hosts,
     metrics,
     models,
     options,
@@ -37,6 +38,7 @@ Instead of PATH, with --help of their own:
   train      the same as PATH without a word    tune       search for good options
   rsc15      the published settings on RSC15, raw file to table
   movielens  the same on MovieLens              dwelltime  does dwell time help?
+  evaluate   saved models side by side           score      top lists of any program
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
   sample     synthetic data in a raw format     check      what is wrong with files of sessions
   reproduce  a published result, raw files to report
@@ -75,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="FILE", type=Path,
         help="results as .json (all of them), or .tsv, .csv, .parquet (metrics)",
     )  # fmt: skip
-    arguments.add_engine(made)
+    hosts.add_arguments(arguments.add_engine(made), arguments.positive, arguments.not_negative)
     arguments.add_data(made)
     return made
 
@@ -107,6 +109,7 @@ def check(given: argparse.Namespace) -> None:
         raise ValueError("--resume with --overwrite: one of the two is accepted")
     if given.output and given.output.suffix.lower() not in SUFFIXES:
         raise ValueError(f"-o {given.output}: a file named {', '.join(SUFFIXES)} is accepted")
+    hosts.check(given)
     check_paths(given)
 
 
@@ -136,10 +139,11 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
         ("--resume", given.resume or None),
     )  # fmt: skip
     given = arguments.fill_in(given, measure=[20])
+    console.quiet = not hosts.join(given)
     gru, results, tests = evaluated_model(given, command, console) if given.load else trained(given, command, console)
     if not results.diverged:
         evaluate(given, gru, results, tests, console)
-    if given.output:
+    if given.output and hosts.is_first():
         results.write(given.output)
         console.print(f"results: {given.output}")
     return 1 if results.diverged else 0
@@ -151,10 +155,10 @@ Outcome = tuple[Any, Results, list[EventFile]]
 def evaluated_model(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
     """A loaded model, results without a training, and the test files."""
     name = given.engine or models.written_by(given.path)
-    if name in (*engines.NAMES, *baselines.ENGINES):
+    if engines.base(name) in (*engines.NAMES, *baselines.ENGINES):
         models.check_writer(given.path, name)
     spec, device = models.engine(name, given.device)
-    gru = models.load(spec, given.path)
+    gru = models.load(hosts.over_devices(spec, given), given.path)
     models.check_finite(gru, given.path)
     tests = read_tests(given, arguments.columns(given, models.columns_of(gru)), gru.itemidmap.index, console)
     console.print(f"{given.path}: {len(gru.itemidmap):,} items; {name} on the {device.upper()}")
@@ -176,7 +180,7 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
     checkpoint = Checkpoint(given.save, {"train": data.sha256}, given.sample_store) if given.save else None
     resumed = False
     if given.resume and checkpoint:
-        if given.save.exists() and maker.spec.name in engines.NAMES:
+        if given.save.exists() and engines.base(maker.spec.name) in engines.NAMES:
             models.check_writer(given.save, maker.spec.name)
         if found := checkpoint.load(maker.spec, run, gru):
             run, gru = found

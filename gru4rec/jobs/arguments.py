@@ -7,7 +7,7 @@ from typing import Any
 
 from gru4rec import files, options
 from gru4rec.baselines.of_the_papers import NAMES
-from gru4rec.commands.arguments import DTYPES
+from gru4rec.commands.arguments import DTYPES, add_reading
 from gru4rec.frames import Columns
 from gru4rec.published import Params
 
@@ -64,6 +64,13 @@ def check(given: argparse.Namespace, inputs: files.Named) -> None:
         value = getattr(given, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+
+
+def add_prepared(group: argparse._ArgumentGroup) -> None:
+    """Options of files that are prepared already, and of how they are read."""
+    group.add_argument("--train", type=Path, metavar="FILE", help="a prepared training file, with --test")
+    group.add_argument("--test", type=Path, metavar="FILE", help="a prepared file to evaluate on, with --train")
+    add_reading(group)
 
 
 def check_source(given: argparse.Namespace, raw: Iterable[str] = ()) -> None:

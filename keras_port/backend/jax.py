@@ -53,14 +53,14 @@ def compile_program(program: Callable, jit: bool = True) -> Callable:
     def split(kept: dict[str, Any], given: dict[str, Any], inputs: Any) -> Any:
         return program({**kept, **given}, inputs)
 
-    compiled = jax.jit(split, donate_argnums=1)
-    changing = None
+    compiled = changing = None
 
     def run(variables: Mapping[str, keras.Variable], inputs: Mapping[str, np.ndarray]) -> Any:
-        nonlocal changing
+        nonlocal compiled, changing
         values = {name: v.value for name, v in variables.items()}
-        if changing is None:
+        if compiled is None:
             changing = set(jax.eval_shape(split, {}, values, inputs)[0])
+            compiled = jax.jit(split, donate_argnums=1, out_shardings=_layouts(values, changing))
         kept = {name: value for name, value in values.items() if name not in changing}
         given = {name: value for name, value in values.items() if name in changing}
         changed, results = compiled(kept, given, inputs)
@@ -69,3 +69,13 @@ def compile_program(program: Callable, jit: bool = True) -> Callable:
         return results
 
     return run
+
+
+def _layouts(values: Mapping[str, jax.Array], changing: set[str]) -> Any:
+    """Where a program's results are to lie: the state as it does, the rest on every device; None on one device."""
+    layouts = {name: value.sharding for name, value in values.items()}
+    split = next((layout for layout in layouts.values() if len(layout.device_set) > 1), None)
+    if split is None:
+        return None
+    everywhere = jax.sharding.NamedSharding(split.mesh, jax.sharding.PartitionSpec())
+    return {name: layouts[name] for name in changing}, everywhere

@@ -64,11 +64,6 @@ def fewest_moved(
     return int((chosen != usual).sum()) if _explained(chosen, by_cut_off, 2 * tolerance) else None
 
 
-def _choices(low: float, high: float, usual: float, beyond: int) -> np.ndarray:
-    """The ranks of one event; those beyond every N are one."""
-    return np.unique(np.append(np.minimum(np.arange(low, high + 0.5), max(low, beyond)), usual))
-
-
 def _explained(ranks: np.ndarray, by_cut_off: Mapping[int, tuple[float, float]], tolerance: float) -> bool:
     for N, (recall, mrr) in by_cut_off.items():
         hit = ranks <= N

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from gru4rec.engines import EngineSpec
-from parity.bounds import forced
+from parity.bounds import TRAJECTORY_CAP, forced
 from parity.checks.data import check_frame_kept
-from parity.checks.trajectory import Spread, horizon_passed
+from parity.checks.trajectory import Spread, horizon_passed, moved_by_rounding
 from parity.data import COLUMNS, Dataset, fingerprint
 from parity.measure import Check, Checks, Scale
 from parity.scenario import Scenario
@@ -103,13 +103,18 @@ def expected(check: Check, short: Scenario, reference: EngineSpec) -> Expected |
                     spread.scales(records[-1], lambda r: r.after.optimizer),
                 )  # fmt: skip
                 continue
-            why = f"chaotic: within {records[-1].number + 1} steps rounding alone moves weights by a thousandth"
+            why = (
+                f"chaotic: within {records[-1].number + 1} steps rounding alone may move a weight tensor by more than "
+                f"{TRAJECTORY_CAP[short.dtype]:g} of it"
+            )
         break
     if found is None:
         check.not_covered.append(why)
     else:
+        reached = moved_by_rounding(found.weight_scales, found.weights, short.dtype)
         check.notes.append(
-            f"fit was judged on {found.steps} steps in {found.epochs} of {exact.params['n_epochs']} epochs"
+            f"fit was judged on {found.steps} steps in {found.epochs} of {exact.params['n_epochs']} epochs; rounding "
+            f"alone may move a weight tensor by {reached:.1g} of it"
         )
     return found
 

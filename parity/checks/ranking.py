@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from parity.bounds import UNIT
+from parity.evaluator import metrics, read_events
 from parity.measure import Checks
 from parity.plain.network import activation, logits, next_hidden
 from parity.protocol import Engine
@@ -22,6 +23,11 @@ from parity.protocol import Engine
 MODES = ("standard", "conservative", "median", "tiebreaking")
 CUT_OFFS = [1, 5, 10, 20]
 LEVEL_EVERY = 3  # every third item is made level with the others of them
+LENGTHS = (2, 3, 17)  # of lists, besides those
+BATCHES = {"standard": 3, "conservative": 50, "median": 3, "tiebreaking": 50}  # sessions side by side, by mode
+OTHER_NAMES = {"SessionId": "user", "ItemId": "article", "Time": "clicked"}
+KEYS = {"session_key": "user", "item_key": "article", "time_key": "clicked"}
+FEWEST_LEVEL = 15  # events with level items, from which on their mean place says something
 NOISE = 1e-10  # of the tie-breaking mode
 MOST_AMBIGUOUS = 0.25  # of the events; where more are, the ranks say nothing
 UNITS_MORE = 64  # besides one unit a term of the scores' sums: the hidden state's own rounding, the activation's
@@ -140,15 +146,33 @@ def check_ranking(
         if each.ambiguous and mode == MODES[0]:  # the other modes have the same ones
             checks["ranks"].notes.append(f"{which} items: {each.ambiguous} of {len(each.low)} events are ambiguous")
         rank = checks.attempt(["ranks"], _check_ranks, each, engine, evaluation, test, listed, mode, label)
+        if rank is not None and mode == "tiebreaking":
+            _check_noise(checks, rank, wanted, which, label)
         checks.attempt(["metrics"], _check_metrics, rank, each, engine, evaluation, test, listed, mode, label)
 
 
 def _check_ranks(checks, wanted: Intervals, engine, evaluation, test, listed, mode, label) -> np.ndarray:
-    found = evaluation.ranks(engine, test, items=listed, mode=mode, batch_size=50)["rank"]
+    found = evaluation.ranks(engine, test, items=listed, mode=mode, batch_size=BATCHES[mode])["rank"]
     rank = np.asarray(found.to_numpy(), float)
     inside = np.clip(rank, wanted.low, wanted.high) if len(rank) == len(wanted.low) else wanted.low
     checks["ranks"].equal(label, rank, inside)
     return rank
+
+
+def _check_noise(checks: Checks, rank: np.ndarray, wanted: Ranking, which: str, label: str) -> None:
+    """Noise puts a target anywhere among the items level with it, all places as likely: the mean place is the middle.
+
+    The bound is five standard deviations of that mean; (k + 2)/(12 k) is the variance of a place among k others,
+    over k.
+    """
+    least, most = (wanted.ranks[which, mode].low for mode in ("standard", "conservative"))
+    level = most - least
+    sure = (level > 0) & (least == wanted.ranks[which, "standard"].high)
+    if sure.sum() >= FEWEST_LEVEL and len(rank) == len(level):
+        k = level[sure]
+        bound = 5 * float(np.sqrt(((k + 2) / (12 * k)).sum())) / len(k)
+        place = float(((rank[sure] - least[sure]) / k).mean())
+        checks["ranks"].within(f"{label}: mean place among level items", place, 0.5, bound)
 
 
 def _check_metrics(checks, rank, wanted: Intervals, engine, evaluation, test, listed, mode, label) -> None:
@@ -157,34 +181,48 @@ def _check_metrics(checks, rank, wanted: Intervals, engine, evaluation, test, li
     By the engine's own ranks, which stand within the intervals; tie-breaking draws its noise anew, so there the
     intervals themselves are the bound.
     """
-    found = evaluation.evaluate_gpu(engine, test, items=listed, cut_off=CUT_OFFS, mode=mode, batch_size=50)
+    found = evaluation.evaluate_gpu(engine, test, items=listed, cut_off=CUT_OFFS, mode=mode, batch_size=BATCHES[mode])
     exact = rank is not None and len(rank) == len(wanted.low) and mode != "tiebreaking"
     lowest, highest = (rank, rank) if exact else (wanted.low, wanted.high)
     for N in CUT_OFFS:
-        for what, value, least, most in zip(("Recall", "MRR"), found[N], metrics(highest, N), metrics(lowest, N)):
-            checks["metrics"].within(f"{what}@{N}, {label}", value, float(np.clip(value, least, most)), 1e-12)
+        _check_pair(checks, N, label, found[N], lowest, highest)
 
 
-def metrics(ranks: np.ndarray, N: int) -> tuple[float, float]:
-    """(Recall@N, MRR@N) of ranks."""
-    hit = ranks <= N
-    return float(hit.mean()), float(np.where(hit, 1 / np.maximum(ranks, 0.5), 0).mean())
+def _check_pair(checks: Checks, N: int, label: str, found: Any, lowest: np.ndarray, highest: np.ndarray) -> None:
+    """(Recall@N, MRR@N) against those of the lowest and the highest ranks."""
+    bounds = (metrics(ranks, [N])[N] for ranks in (highest, lowest))
+    for what, value, least, most in zip(("Recall", "MRR"), found, *bounds, strict=True):
+        checks["metrics"].within(f"{what}@{N}, {label}", value, float(np.clip(value, least, most)), 1e-12)
 
 
-def known_events(item_ids: np.ndarray, test: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Item indices of the known test events by (session, time, item); where each session begins, and the end."""
-    index = pd.Index(item_ids)
-    known = test[test[columns.item].isin(index)].sort_values(
-        [columns.session, columns.time, columns.item], kind="stable"
-    )
-    session = known[columns.session].to_numpy()
-    starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
-    return index.get_indexer(known[columns.item]), np.r_[starts, len(known)]
+def check_lists(checks: Checks, wanted: Ranking, engine: Engine, evaluation: Any, test: pd.DataFrame) -> None:
+    """Metrics at odd lengths of the list, longer than all items too, and at one N; by ``evaluate_sessions_batch`` too.
+
+    The last is a function of the published program that an engine need not have.
+    """
+    if evaluation is None:
+        return  # which check_ranking has said
+    engine.set_weights(wanted.weights)
+    lengths, renamed = [*LENGTHS, len(wanted.weights["By"]) + 3], test.rename(columns=OTHER_NAMES)
+    for name in ("evaluate_gpu", "evaluate_sessions_batch"):
+        function = getattr(evaluation, name, None)
+        if function is None:
+            checks["metrics"].notes.append(f"{name}: the engine has none")
+            continue
+        for which, mode in (("all", "median"), ("some", "standard"), ("all", "tiebreaking"), ("some", "conservative")):
+            listed, ranks = None if which == "all" else wanted.items, wanted.ranks[which, mode]
+            label, options = f"{name}, {mode}, {which} items", dict(items=listed, mode=mode, batch_size=3)
+            found = function(engine, test, cut_off=lengths, **options)
+            for N in lengths:
+                _check_pair(checks, N, label, found[N], ranks.low, ranks.high)
+        found = function(engine, renamed, cut_off=LENGTHS[-1], **options, **KEYS)
+        pair = found[LENGTHS[-1]] if isinstance(found, Mapping) else found
+        _check_pair(checks, LENGTHS[-1], f"{label}, one N, columns of other names", pair, ranks.low, ranks.high)
 
 
 def _scored(weights, item_ids, params, test, dtype, block: int = 50) -> Iterator[tuple]:
     """Yields lower and upper scores (M, n), targets (M,) and the events' places in order (M,)."""
-    items, offsets = known_events(item_ids, test, Columns.of(params))
+    items, offsets, _ = read_events(test, item_ids, Columns.of(params))
     lengths = np.diff(offsets)
     by_length = [s for s in np.argsort(-lengths, kind="stable") if lengths[s] > 1]
     units = params.get("layers", [100])

@@ -3,7 +3,7 @@
 How far is judged is measured, not fixed: GRU4Rec's own RSC15 settings are chaotic at the start, and a rounding of 1e-16
 is 1e-10 at step 8 and has the size of the weights some dozen steps later. So the harness's own program runs along from
 weights moved by a little, eta; what they have become by a step, over eta, is the scale of that step. Once rounding
-alone may have moved a weight tensor by a thousandth of it, nothing more is judged.
+alone may have moved a weight tensor by a thousandth of it (in float32 by a tenth), nothing more is judged.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.bounds import TRAJECTORY_CAP, forced
+from parity.bounds import FEWEST_STEPS, TRAJECTORY_CAP, forced
 from parity.measure import Check, Checks, Scale, error, norm
 from parity.protocol import Engine
 from parity.scale import again, entry, measured, moved
@@ -65,7 +65,14 @@ class Spread:
 
 def horizon_passed(scales: Mapping[str, Scale], weights: Mapping[str, np.ndarray], dtype: str) -> bool:
     """Whether rounding alone may have moved some tensor by more than the cap."""
-    return any(forced(dtype) * scale.norm > TRAJECTORY_CAP * max(norm(weights[n]), 1e-3) for n, scale in scales.items())
+    return moved_by_rounding(scales, weights, dtype) > TRAJECTORY_CAP[dtype]
+
+
+def moved_by_rounding(scales: Mapping[str, Scale], weights: Mapping[str, np.ndarray], dtype: str) -> float:
+    """The largest share of a tensor that rounding alone may have moved it by, as the bounds admit it."""
+    return max(
+        (forced(dtype) * scale.norm / max(norm(weights[name]), 1e-3) for name, scale in scales.items()), default=0.0
+    )
 
 
 def check_trajectory(
@@ -88,7 +95,7 @@ def check_trajectory(
         Both cost curves and the error of the weights by step, judged or not.
     """
     curves: dict[str, list[float]] = {"reference": [], "candidate": [], "weights_error": []}
-    check, judging, judged = checks["trajectory"], True, 0
+    check, judging, judged, reached = checks["trajectory"], True, 0, 0.0
     found = _free(checks, engine, params, epochs)
     next(found)
     for record in wanted:
@@ -105,6 +112,7 @@ def check_trajectory(
             judging = not horizon_passed(scales, record.after.weights, dtype)
         if judging:
             judged += 1
+            reached = moved_by_rounding(scales, record.after.weights, dtype)
             check.close("cost", cost, record.cost, forced(dtype), record.number, of_cost)
             check.close_all(weights, record.after.weights, forced(dtype), record.number, scales)
         curves["reference"].append(record.cost)
@@ -112,14 +120,24 @@ def check_trajectory(
         curves["weights_error"].append(
             max(error(weights.get(name, np.nan), w).relative for name, w in record.after.weights.items())
         )
-    _say_how_far(check, judged, len(curves["reference"]))
+    _say_how_far(check, judged, len(curves["reference"]), reached, TRAJECTORY_CAP[dtype])
     return curves
 
 
-def _say_how_far(check: Check, judged: int, steps: int) -> None:
-    if judged == 0:
-        check.not_covered.append("chaotic from the first step on: rounding alone moves the weights by a thousandth")
-    check.notes.append(f"judged on {judged} of {steps} steps" + ("" if judged == steps else "; chaos takes over then"))
+def _say_how_far(check: Check, judged: int, steps: int, reached: float, cap: float) -> None:
+    """To which step the run was judged; not covered where these are too few. reached: the bound there, of a tensor."""
+    if judged < min(FEWEST_STEPS, steps):
+        check.not_covered.append(
+            f"chaotic: after {judged + 1} of {steps} steps rounding alone may move a weight tensor by more than "
+            f"{cap:g} of it"
+        )
+    if judged == steps:
+        check.notes.append(f"judged on {judged} of {steps} steps")
+    else:
+        check.notes.append(
+            f"judged on {judged} of {steps} steps, to step {judged - 1}, where rounding alone may move a weight tensor "
+            f"by {reached:.1g} of it; chaos takes over then"
+        )
 
 
 def _free(

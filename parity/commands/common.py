@@ -51,12 +51,17 @@ def check_two(names: list[str]) -> None:
         raise ValueError(f"--engine {twice[0]} twice: each engine once is accepted, one agrees with itself")
 
 
+def log_raised(tracebacks: Iterable[str | None]) -> None:
+    """Log each traceback once, for ``--debug``; none for ''."""
+    for raised in dict.fromkeys(filter(None, tracebacks)):
+        log.debug("an engine raised:\n%s", raised)
+
+
 def exit_status(runs: Iterable[Checks]) -> int:
     """0: everything that applies held. 1: something failed. 3: nothing failed, but something was not covered.
 
     What an engine raised is logged with its traceback, which ``--debug`` shows.
     """
     runs = list(runs)
-    for raised in dict.fromkeys(check.traceback for checks in runs for check in checks.values() if check.traceback):
-        log.debug("an engine raised:\n%s", raised)
+    log_raised(check.traceback for checks in runs for check in checks.values())
     return {Verdict.FAILED: 1, Verdict.NOT_COVERED: 3}.get(Verdict.of(checks.verdict for checks in runs), 0)

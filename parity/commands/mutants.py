@@ -10,6 +10,7 @@ from typing import Any
 from rich.progress import Progress
 
 from gru4rec import terminal
+from parity import situations
 from parity.commands import common
 from parity.mutants import book, processes, recorded, sample, sources, tree, trial
 from parity.mutants.book import Book, Entry
@@ -18,6 +19,12 @@ from parity.recordings import manifest
 from parity.recordings.reading import find
 
 WANTED = 0.97  # of the mutants that are not equivalent, by golden alone
+# Of the recordings: both types, dropout, random order, repeated rows, columns of other names, sessions of one event.
+FAST = (
+    "columns-renamed", "data-one-event-sessions-unknown-items", "dropout-both-constrained", "first-paper-top1",
+    "loss-xe_logit-softmax_logit", "opt-duplicates-momentum", "order-random", "rsc15-bpr-max-constrained",
+)  # fmt: skip
+FEW = 4  # cases that a mutant known to be equivalent goes through
 SILENCE = 20  # times the CPU seconds that a recording may take: how long a process may say nothing
 
 
@@ -30,7 +37,12 @@ def add(commands: Any) -> None:
         "equivalent. What was found is kept in --out; a second start goes on.",
     )
     parser.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="recordings or folders of them (default: those shipped)"
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="recordings or folders of them, and no situations (default: a fast part of golden: all situations, and "
+        f"{len(FAST)} of the recordings shipped)",
     )
     common.add_engines(parser, "keras and original-jax")
     parser.add_argument(
@@ -62,10 +74,12 @@ def execute(options: argparse.Namespace) -> int:
     paths = find(options.files)
     for path in paths:
         manifest.check_shipped(path)
+    whats: dict[str, Path | str] = {p.stem: p for p in paths if options.files or p.stem in FAST}
+    whats |= {} if options.files else {name: name for name in situations.SITUATIONS}
     about = {
         "seed": options.seed,
         "sample": options.sample,
-        "recordings": [path.stem for path in paths],
+        "cases": list(whats),
         "sources": {name: sources.fingerprint(name) for name in names},
     }
     found = Book(about)
@@ -74,18 +88,21 @@ def execute(options: argparse.Namespace) -> int:
         found.check_goes_on(options.out, about)
     if options.retry:
         found.entries = [Entry(e.engine, e.mutant) if e.survived else e for e in found.entries]
-    golden = [Case("golden", path.stem, path) for path in paths]
     every = [*names, *map(_reference_of, names)]
-    with processes.prepared(every), Progress(console=console, transient=True) as progress:
-        run = _Run(found, options, progress)
+    with (
+        processes.prepared(every),
+        Progress(console=console, transient=True) as progress,
+        tempfile.TemporaryDirectory(prefix="parity-mutants-") as folder,
+    ):
+        run = _Run(found, options, progress, known)
+        golden = run.prepared(whats, Path(folder))
         for name in names:
             if name not in found.baselines:
                 found.baselines[name] = [clean._asdict() for clean in run.unfaulted(name, golden)]
         if not found.entries:
             found.entries = [Entry(name, mutant) for name in names for mutant in run.sampled(name, len(names))]
         found.write(options.out)
-        for name in names:
-            run.try_all(name, "golden", golden, [Clean(**each) for each in found.baselines[name]])
+        run.try_all("golden", {name: (golden, run.cleans(name)) for name in names})
         for name in names if options.configs else ():
             run.try_survivors(name)
     for table in _tables(found, known):
@@ -102,14 +119,23 @@ def _reference_of(engine: str) -> str:
 class _Run:
     """The trials of a command. What they find goes into ``found``, which is written after each."""
 
-    def __init__(self, found: Book, options: argparse.Namespace, progress: Progress):
-        self.found, self.options, self.progress = found, options, progress
+    def __init__(self, found: Book, options: argparse.Namespace, progress: Progress, known: dict):
+        self.found, self.options, self.progress, self.known = found, options, progress, known
 
     def _each(self, title: str, job: Callable, tasks: list[tuple]) -> Iterator[processes.Done]:
         bar = self.progress.add_task(title, total=len(tasks))
         for done in processes.run_each(job, tasks, self.options.jobs, SILENCE * self.options.seconds):
             yield done
             self.progress.advance(bar)
+
+    def prepared(self, whats: dict[str, Path | str], folder: Path) -> list[Case]:
+        """Recordings and situations by name, with what they expect in files of ``folder``."""
+        cases = [Case("golden", name, folder / f"{number}.pickle") for number, name in enumerate(whats)]
+        tasks = [(what, case.path) for case, what in zip(cases, whats.values())]
+        for done in self._each("what is expected", trial.prepare, tasks):
+            if isinstance(done.result, Outcome):
+                raise RuntimeError(f"{cases[done.at].name} cannot be prepared: {done.result.where}")
+        return cases
 
     def unfaulted(self, name: str, cases: list[Case]) -> list[Clean]:
         """The unfaulted engine in every case that it covers, the most telling first.
@@ -132,18 +158,28 @@ class _Run:
         every = [mutant for module in modules for mutant in tree.mutants_of(module.name, module.source)]
         return sample.sampled(every, -(-self.options.sample // engines), self.options.seed)
 
-    def try_all(self, name: str, stage: str, cases: list[Case], cleans: list[Clean]) -> None:
-        """Every mutant of an engine that has not been through this stage."""
+    def cleans(self, name: str) -> list[Clean]:
+        """What the unfaulted engine gave in golden."""
+        return [Clean(**each) for each in self.found.baselines[name]]
+
+    def try_all(self, stage: str, through: dict[str, tuple[list[Case], list[Clean]]]) -> None:
+        """Every mutant that has not been through this stage, in an order by chance: a part of them is a sample too.
+
+        through: by engine the cases, and the unfaulted engine in them, the most telling first. One that is known to be
+        equivalent goes through the first few only: its reason is looked after, not proved.
+        """
         entries = self.found.entries
-        left = [at for at, each in enumerate(entries) if each.engine == name and each.waits_for(stage)]
-        text = {module.name: module.source for module in sources.modules_of(name)}
-        by_name, verdicts = {case.name: case for case in cases}, {clean.name: clean.verdicts for clean in cleans}
+        left = [at for at, e in enumerate(entries) if e.engine in through and e.waits_for(stage)]
+        left.sort(key=lambda at: entries[at].mutant.digest)
+        text = {module.name: module.source for name in through for module in sources.modules_of(name)}
         tasks = []
         for at in left:
-            mutant = entries[at].mutant
-            through = [(by_name[case], verdicts[case]) for case in sample.reaching(mutant, cleans)]
-            tasks.append((name, mutant, text[mutant.module], through, stage, self.options.seconds))
-        for done in self._each(f"{name}, {stage}", trial.try_mutant, tasks):
+            mutant, (cases, cleans) = entries[at].mutant, through[entries[at].engine]
+            by_name, verdicts = {case.name: case for case in cases}, {clean.name: clean.verdicts for clean in cleans}
+            names = sample.reaching(mutant, cleans)[: FEW if mutant.key[:4] in self.known else None]
+            chosen = [(by_name[name], verdicts[name]) for name in names]
+            tasks.append((entries[at].engine, mutant, text[mutant.module], chosen, stage, self.options.seconds))
+        for done in self._each(f"mutants, {stage}", trial.try_mutant, tasks):
             entries[left[done.at]] = entries[left[done.at]].after(done.result)
             self.found.write(self.options.out)
 
@@ -161,7 +197,7 @@ class _Run:
                     raise RuntimeError(f"{reference} cannot be recorded: {done.result.where}")
             there = [(which, path) for which, path in zip(settings, paths) if path.exists()]
             cases = [Case("matrix", recorded.words(which), path) for which, path in there]
-            self.try_all(name, "matrix", cases, self.unfaulted(name, cases))
+            self.try_all("matrix", {name: (cases, self.unfaulted(name, cases))})
 
 
 # What is printed.

@@ -7,6 +7,7 @@ libraries are imported.
 import argparse
 import ctypes
 import json
+import logging
 import math
 import os
 import subprocess
@@ -18,7 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from gru4rec import engines, terminal
+from parity.commands import common
 from parity.measure import Checks, Verdict
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 # Of the shipped ones: every loss family, both embeddings, dropout, three optimizers, repeated rows, a float32 one.
@@ -54,7 +58,7 @@ class Part:
 
     part: golden, matrix or run. verdict: of all its checks. compared: how many comparisons.
     used: the error over its bound where that is largest; above 1 it is an alarm. where: there.
-    kernel: OpenBLAS's, as it says itself.
+    kernel: OpenBLAS's, as it says itself. raised: tracebacks of what engines raised.
     """
 
     part: str
@@ -64,11 +68,10 @@ class Part:
     used: float = 0.0
     where: str = ""
     kernel: str = ""
+    raised: tuple[str, ...] = ()
 
 
 def add(commands: Any) -> None:
-    from parity.commands import common
-
     parser = commands.add_parser(
         "stability",
         help="vary threads, kernels and compilers, and see no false alarm",
@@ -124,8 +127,6 @@ def processor_flags() -> set[str]:
 def execute(options: argparse.Namespace) -> int:
     from rich.progress import Progress
 
-    from parity.commands import common
-
     names = options.engine or ["original", "keras"]
     common.check_two(names)
     chosen = variations(names, processor_flags())
@@ -159,7 +160,9 @@ def run(variation: Variation, job: dict[str, Any], python: Path) -> list[Part]:
         ended = subprocess.run(called, input=task, env=environment, text=True, capture_output=True, check=False)
         lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
     parts = [Part(**json.loads(line)) for line in lines]
+    common.log_raised(raised for part in parts for raised in part.raised)
     if ended.returncode:
+        log.debug("%s: the process wrote:\n%s", variation.name, ended.stderr)
         last = next((line for line in reversed(ended.stderr.splitlines()) if line.strip()), "")
         why = f"exit status {ended.returncode}: {last}"
         parts.append(Part("its process", "", str(Verdict.FAILED), 0, math.inf, why))
@@ -222,7 +225,8 @@ def _part(part: str, dtype: str, found: list[tuple[str, Checks]]) -> Part:
         if verdict == checks.verdict and (broken or missing):
             where = f"{broken or missing} ({what}); nearest: {where}"
     used = worst.excess if worst else 0.0
-    return Part(part, dtype, str(verdict), sum(checks.compared for _, checks in found), used, where)
+    raised = tuple(dict.fromkeys(c.traceback for _, checks in found for c in checks.values() if c.traceback))
+    return Part(part, dtype, str(verdict), sum(checks.compared for _, checks in found), used, where, raised=raised)
 
 
 def blas_kernel() -> str:

@@ -146,7 +146,9 @@ def _draw_all(tasks: list[Task], jobs: int, console, done=lambda at, drawn: None
             done(at, drawn)
             progress.advance(bar)
 
-        return draw_all(tasks, jobs, tell)
+        found = draw_all(tasks, jobs, tell)
+    common.log_raised(drawn.traceback for drawn in found)
+    return found
 
 
 def _checked(reference: Runs, drawn: list[Drawn]) -> tuple[Checks, list[equivalence.Equivalence]]:

@@ -1,5 +1,6 @@
 """Full runs of engines, in processes side by side."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ class Drawn(NamedTuple):
     runs: Runs | None
     lacks: str = ""  # the engine does not support it
     broken: str = ""  # what it raised
+    traceback: str = ""  # of that
     computed_on: str = ""
 
 
@@ -40,7 +42,8 @@ def draw_run(engine: str, device: str, params: dict, dataset: Dataset, seed: int
     except NotImplementedError as missing:
         return Drawn(None, lacks=str(missing) or "not supported by the engine")
     except Exception as problem:  # noqa: BLE001  an engine under test may raise anything
-        return Drawn(None, broken=f"seed {seed}: {type(problem).__name__}: {problem}")
+        why = f"seed {seed}: {type(problem).__name__}: {problem}"
+        return Drawn(None, broken=why, traceback=traceback.format_exc())
 
 
 def draw_all(

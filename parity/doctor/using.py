@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from parity.checks.ranking import MODES, Columns, check_ranking, expected_ranking, known_events, level_items
+from parity.checks.ranking import MODES, check_ranking, expected_ranking, level_items
 from parity.doctor.findings import STORE, Doctor, Outcome
 from parity.doctor.forms import DOCUMENTED, Form, advice_on, distance, equal, form_of
 from parity.doctor.options import PUBLISHED
 from parity.doctor.steps import case_of
+from parity.evaluator import read_events
 from parity.measure import Checks
 from parity.protocol import Engine
 from parity.walk import lanes_in_step
@@ -174,8 +175,7 @@ def _returned(doctor: Doctor, engine: Engine, evaluation: Any) -> None:
     given = test.copy()
     found = evaluation.ranks(engine, given, batch_size=50, mode="standard")
     doctor.say(topic, "the caller's frame", given.equals(test), "evaluation changes it: work on a copy")
-    known, offsets = known_events(ids, test, Columns())
-    events = len(known) - (len(offsets) - 1)
+    events = len(read_events(test, ids).predicted)
     right = isinstance(found, pd.DataFrame) and "rank" in found and len(found) == events
     doctor.say(
         topic,

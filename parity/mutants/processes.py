@@ -6,10 +6,12 @@ when it is imported, so it is left to the children).
 """
 
 import importlib.util
+import logging
 import os
 import signal
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver, get_context
@@ -17,6 +19,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 from parity.mutants.trial import Outcome, limited
+
+log = logging.getLogger(__name__)
 
 Job = Callable[..., Any]  # (*arguments, tell) -> result
 
@@ -162,7 +166,9 @@ def _listen(each: _Running) -> Done | None:
         return None
     each.process.join()
     if kind == "raised":
-        raise RuntimeError(f"a trial failed in the harness: {content}")
+        why, where = content
+        log.debug("a trial raised:\n%s", where)
+        raise RuntimeError(f"a trial failed in the harness: {why}")
     return Done(each.at, content)
 
 
@@ -181,7 +187,7 @@ def _child(channel: Connection, job: Job, task: tuple, gigabytes: float) -> None
         with limited(gigabytes):
             result = job(*task, tell)
     except Exception as problem:
-        channel.send(("raised", f"{type(problem).__name__}: {problem}"))
+        channel.send(("raised", (f"{type(problem).__name__}: {problem}", traceback.format_exc())))
     else:
         channel.send(("done", result))
     channel.close()

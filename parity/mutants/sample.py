@@ -30,10 +30,15 @@ def _draw(mutant: Mutant, seed: int) -> int:
 
 
 def order(baseline: Sequence[Clean]) -> list[Clean]:
-    """The cases so that as many lines as possible have been executed in as few seconds as possible."""
-    left = {clean.name: _places(clean) for clean in baseline}
-    by_name, found = {clean.name: clean for clean in baseline}, []
+    """The cases so that as many lines as possible have been executed in as few seconds as possible.
+
+    Once all have been, the rest is ordered in the same way, as if none had: another setting may tell what one did not.
+    """
+    every = {clean.name: _places(clean) for clean in baseline}
+    by_name, found, left = {clean.name: clean for clean in baseline}, [], dict(every)
     while left:
+        if not any(left.values()):
+            left = {name: every[name] for name in left}
         best = max(left, key=lambda name: (len(left[name]) / max(by_name[name].seconds, 0.01), name))
         found.append(by_name[best])
         seen = left.pop(best)

@@ -23,6 +23,8 @@ NOT_MATHEMATICS = (
     # files, and going on from one
     "save*", "load*", "to_arrays", "from_arrays", "*get_state", "*set_state", "checkpoint", "*resume*", "*restore*",
     "begun", "position", "__getstate__", "__setstate__", "__reduce__", "copy", "continue_streams",
+    # fewer steps than an epoch has, for measurements of speed
+    "keep_steps",
     # whether data is the same
     "*fingerprint*", "*digest*", "difference", "_mixed", "_sha256", "_bytes_of",
     # after the scores: lists for a shop; the evaluation of other models, one event at a time
@@ -30,6 +32,7 @@ NOT_MATHEMATICS = (
 )  # fmt: skip
 # Options that the release of 2018 lacks, so that no recording has them: an expression that names one is left alone.
 LATER = re.compile(r"dwell|log_?q|log_support|log_P", re.IGNORECASE)
+_REFUSES = ("check*", "_check*", "require_*")  # a call of these for its effect, which is to refuse
 _TALK = ("warn", "debug", "info", "warning", "error", "exception", "log", "print")
 _BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 # Defaults are interface: what the published ones are stands in the settings, and other callers pass theirs.
@@ -200,7 +203,9 @@ def _is_talk(statement: ast.stmt) -> bool:
     if isinstance(statement, (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Pass)):
         return True
     if isinstance(statement, ast.Expr):
-        return isinstance(statement.value, ast.Constant) or called(statement.value) in _TALK
+        name = called(statement.value)
+        refuses = any(fnmatch(name, pattern) for pattern in _REFUSES)
+        return isinstance(statement.value, ast.Constant) or name in _TALK or refuses
     if isinstance(statement, ast.Assign):
         if any(LATER.search(ast.unparse(target)) for target in statement.targets):
             return True
@@ -215,8 +220,8 @@ def _is_later(node: ast.expr, parent: ast.AST) -> bool:
 
 
 def _is_guard(statement: ast.If) -> bool:
-    """Whether all that it does is to refuse."""
-    return all(_is_talk(each) for each in statement.body)
+    """Whether all that it does is to refuse: it says something, or ends in an error that it made the words of."""
+    return all(_is_talk(each) for each in statement.body) or isinstance(statement.body[-1], ast.Raise)
 
 
 def _removable(statement: ast.stmt, function: str, bound: set[str]) -> bool:

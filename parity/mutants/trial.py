@@ -3,37 +3,55 @@
 All here runs in a child process of its own (:mod:`parity.mutants.processes`).
 """
 
+import pickle
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gru4rec import engines
 from gru4rec.engines import EngineSpec
-from parity import golden
+from parity import golden, situations
 from parity.measure import Checks, Verdict
 from parity.mutants import recorded, sources, tree
 from parity.mutants.force import Mutation
 from parity.mutants.reached import reached
 from parity.mutants.stopping import Caught, stopping
 from parity.recordings.reading import read
+from parity.recordings.recording import Recording
 
 Tell = Callable[[str, str], None]  # (stage, what of it) that begins
 STAGES = ("golden", "matrix")
 
 
 class Case(NamedTuple):
-    """Something that an engine is put through. stage: of :data:`STAGES`. path: a recording, or a recorded reference."""
+    """Something that an engine is put through.
+
+    stage: of :data:`STAGES`. name: of a recording, of a situation, of a setting. path: a file of this command's own
+    with what is expected: see :func:`prepare` and :func:`record`.
+    """
 
     stage: str
     name: str
     path: Path
 
     def run(self, spec: EngineSpec) -> Checks:
-        return golden.replay(read(self.path), spec) if self.stage == "golden" else recorded.replay(self.path, spec)
+        if self.stage != "golden":
+            return recorded.replay(self.path, spec)
+        expected = pickle.loads(self.path.read_bytes())  # noqa: S301 - a file of this command itself
+        if isinstance(expected, Replayed):
+            return golden.replay(expected.recording, spec, expected.scales)
+        return situations.judge(self.name, spec, expected)
+
+
+class Replayed(NamedTuple):
+    """A recording, and the scales of its figures."""
+
+    recording: Recording
+    scales: list[golden.Reach]
 
 
 class Clean(NamedTuple):
@@ -85,6 +103,17 @@ def allow(seconds: int) -> None:
     """From now on this process may use so many seconds of CPU; then the system ends it."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds()) + seconds, hard))
+
+
+def prepare(what: Path | str, path: Path, tell: Tell) -> None:
+    """Keep what a recording, or the situation of a name, expects of any engine in ``path``."""
+    tell("golden", str(what))
+    if isinstance(what, str):
+        expected: Any = situations.expected(what)
+    else:
+        recording = read(what)
+        expected = Replayed(recording, golden.reach(recording))
+    path.write_bytes(pickle.dumps(expected))
 
 
 def record(reference: str, which: recorded.Which, path: Path, seconds: int, tell: Tell) -> str:

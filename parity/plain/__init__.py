@@ -3,7 +3,7 @@
 It is written for the eye, gradients by hand, in any float type, and nothing of an engine under test is in it. It
 follows ``parity.protocol.Engine`` (``--engine parity.plain:Plain``), so it can be held against the recordings itself,
 and a candidate can be held against it where no other reference can be installed. What it lacks is said by
-NotImplementedError: the dropout stream, evaluation, files.
+NotImplementedError: evaluation, files.
 """
 
 from parity.plain.engine import Plain

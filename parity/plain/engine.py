@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from parity.plain.dropout import MaskStream
 from parity.plain.losses import loss_of, predicted
 from parity.plain.network import Array, activation, gru, gru_gradients, input_table
 from parity.plain.optimizers import SLOTS, Dense, Rates, Rows, capped, updated
@@ -32,6 +33,7 @@ class Plain:
             if params.get(name):
                 raise NotImplementedError(f"the harness's own program has no {name}")
         self.params, self.dtype, self.seed, self.rounds = params, dtype, seed, rounds
+        self.dropout_seed = dropout_seed
         self.layers, self.B = list(params.get("layers", [100])), params.get("batch_size", 32)
         self.n_sample, self.table = params.get("n_sample", 2048), input_table(params)
         self.act, self.rates = activation(params.get("hidden_act", "tanh")), Rates.of(params, dtype)
@@ -39,10 +41,19 @@ class Plain:
 
     # Weights and state.
 
+    def set_params(self, **params: Any) -> None:
+        """Set options by name."""
+        self.params = {**self.params, **params}
+
     def build(self, n_items: int) -> None:
         """Draw the initial weights, in float64, in the published order."""
         self.n_items, self.random = n_items, np.random.RandomState(self.seed)
+        self.masks: list[MaskStream] = []
         self.weights = {name: w.astype(self.dtype) for name, w in self._initial(n_items)}
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self.reset_sessions()
         self.state = {f"{slot}/{name}": np.zeros_like(w) for slot in self.slots for name, w in self.weights.items()}
         self.hidden = [np.zeros((self.B, L), self.dtype) for L in self.layers]
 
@@ -60,11 +71,23 @@ class Plain:
         yield "Wy", self._block(n, width)
         yield "By", np.zeros((n, 1))
 
-    def _block(self, rows: int, columns: int) -> Array:
-        sigma = self.params.get("sigma") or np.sqrt(6 / (rows + columns))
+    def _block(self, rows: int, columns: int, otherwise: float | None = None) -> Array:
+        """otherwise: sigma where none is set and it is not that of a new model."""
+        sigma = self.params.get("sigma") or otherwise or np.sqrt(6 / (rows + columns))
         if self.params.get("init_as_normal"):
             return self.random.randn(rows, columns) * sigma
         return self.random.rand(rows, columns) * sigma * 2 - sigma
+
+    def _extend(self, n_items: int) -> None:
+        """Rows for items that are new, the input's table first; the optimizer starts afresh."""
+        n_new = n_items - self.n_items
+        for name in dict.fromkeys((self.table, "Wy", "By")) if n_new else ():
+            rows, columns = self.weights[name].shape
+            sigma = np.sqrt(6 / (rows + columns + n_new))
+            new = np.zeros((n_new, columns)) if name == "By" else self._block(n_new, columns, sigma)
+            self.weights[name] = np.vstack([self.weights[name], new.astype(self.dtype)])
+        self.n_items = n_items
+        self._start_afresh()
 
     def get_weights(self) -> dict[str, Array]:
         return {name: w.copy() for name, w in self.weights.items()}
@@ -86,12 +109,16 @@ class Plain:
 
     # Data.
 
-    def prepare(self, data: pd.DataFrame, sample_store: int = 10_000_000) -> None:
-        """Item map, sessions, weights, first store of negative samples."""
+    def prepare(self, data: pd.DataFrame, sample_store: int = 10_000_000, retrain: bool = False) -> None:
+        """Item map, sessions, weights, first store of negative samples. retrain: the weights, the stream go on."""
         session, item, time = (data[self.params.get(key, name)].to_numpy() for key, name in KEYS.items())
         ids = pd.Index(pd.unique(item))
+        if retrain:
+            ids = self.itemidmap.index.append(ids[~ids.isin(self.itemidmap.index)])
+            self._extend(len(ids))
+        else:
+            self.build(len(ids))
         self.itemidmap = pd.Series(np.arange(len(ids)), index=ids)
-        self.build(len(ids))
         order = np.lexsort((np.arange(len(time)), time, session))
         positions, session = ids.get_indexer(item)[order], session[order]
         self.support = np.bincount(positions, minlength=len(ids))
@@ -139,9 +166,11 @@ class Plain:
         return sites + [(f"hidden{k}", L, 1 - p_hidden) for k, L in enumerate(self.layers) if p_hidden > 0]
 
     def draw_masks(self, M: int) -> list[Array]:
-        if self.dropout_sites():
-            raise NotImplementedError("the harness's own program draws no dropout masks")
-        return []
+        """The next masks of the dropout stream; see :mod:`parity.plain.dropout`."""
+        sites = self.dropout_sites()
+        if not self.masks:
+            self.masks = [MaskStream(self.dropout_seed, j, p, self.dtype) for j, (_, _, p) in enumerate(sites)]
+        return [stream.draw(M, width) for stream, (_, width, _) in zip(self.masks, sites, strict=True)]
 
     def train_step(
         self, X: Array, Y: Array, R: Array, masks: Sequence[Array] | None = None, gradients: bool = False
@@ -210,22 +239,60 @@ class Plain:
         Wy, By = (self.weights[name] if items is None else self.weights[name][items] for name in ("Wy", "By"))
         return predicted(after[-1] @ Wy.T + By.T, self.params), after
 
+    def predict_next_batch(
+        self, session_ids: Any, input_item_ids: Any, predict_for_item_ids: Any = None, batch: int = 100
+    ) -> pd.DataFrame:
+        """Scores of the next item: rows = items, columns = lanes; a lane of another session starts from zeros."""
+        sessions, ids = np.asarray(session_ids), self.itemidmap.index
+        if len(self.running) != batch:
+            self.running = np.array([None] * batch)
+            self.states = [np.zeros((batch, L), self.dtype) for L in self.layers]
+        goes_on = np.array([a == b for a, b in zip(self.running, sessions, strict=True)])[:, None]
+        items = None if predict_for_item_ids is None else ids.get_indexer(np.asarray(predict_for_item_ids))
+        found, self.states = self.scores(
+            ids.get_indexer(np.asarray(input_item_ids)),
+            [np.where(goes_on, H, self.as_dtype(0)) for H in self.states],
+            items,
+        )
+        self.running = np.array(list(sessions), object)
+        return pd.DataFrame(found.T, index=ids if items is None else ids[items])
+
+    def reset_sessions(self) -> None:
+        """The next prediction starts every lane from zeros."""
+        self.running, self.states = np.zeros(0, object), []
+
     def fit(
         self,
         data: pd.DataFrame,
         sample_store: int = 10_000_000,
+        retrain: bool = False,
+        resume: bool = False,
         on_epoch_end: Callable[[int, float], None] | None = None,
     ) -> None:
-        """Train for ``n_epochs``; without dropout, whose masks it cannot draw."""
-        self.prepare(data, sample_store)
-        for epoch in range(self.params.get("n_epochs", 10)):
+        """Train for ``n_epochs``, or with ``resume`` until so many are done in all, on the data that it has.
+
+        It ends with the step whose cost is NaN, or with the epoch that leaves a weight that is not finite.
+        """
+        if not resume:
+            self.prepare(data, sample_store, retrain)
+            self.epochs_done = 0
+        self.error_during_train = False
+        for epoch in range(self.epochs_done, self.params.get("n_epochs", 10)):
             self.hidden, lanes = [np.zeros((self.B, L), self.dtype) for L in self.layers], np.arange(self.B)
-            costs, weights = [], []
+            costs: list[float] = []
+            weights: list[int] = []
             for batch in self.batches():
                 self.hidden = [H[np.isin(lanes, batch.lanes)] for H in self.hidden]
                 lanes = batch.lanes
                 costs.append(self.train_step(batch.X, batch.Y, batch.R).cost)
                 weights.append(len(lanes))
+                if np.isnan(costs[-1]):
+                    break
+            finite = all(np.isfinite(w).all() for w in self.weights.values())
+            if not finite or (costs and np.isnan(costs[-1])):
+                self.error_during_train = True
+                return
+            self.epochs_done = epoch + 1
             if on_epoch_end:
                 on_epoch_end(epoch, float(np.average(costs, weights=weights)))
 

@@ -81,7 +81,7 @@ def build(
             "ulps": bounds.ULPS,
             "unit": bounds.UNIT,
             "one_step": {dtype: bounds.forced(dtype) for dtype in bounds.UNIT},
-            "trajectory_cap": bounds.TRAJECTORY_CAP,
+            "trajectory_cap": bounds.TRAJECTORY_CAP[results[0].scenario.dtype],
         },
         "data": results[0].scenario.dataset.describe(),
         "comparisons": comparisons,

@@ -159,6 +159,7 @@ ONE_ENGINE = {
     },
     "keras_port": {
         "steps_per_call": ("a whole number of at least 1", [*NOT_WHOLE, 0], [1, 32, np.int64(8), 8.0]),
+        "devices": ("a whole number of at least 1", [*NOT_WHOLE, 0], [1, np.int64(1), 1.0]),
         "jit_compile": ("True or False", NOT_FLAGS, [True, False, 1, 0, np.True_, np.int64(0)]),
         "dwell_weight": ("a finite number of at least 0", [*NOT_NUMBERS, -0.1, 10**400], [0, 0.5, np.float32(0.5)]),
     },

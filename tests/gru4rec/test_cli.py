@@ -165,3 +165,14 @@ def test_the_completion_knows_every_command_and_its_options(capsys, shell):
         assert word in script
     if shell == "bash":
         assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["", *(name for name in cli.COMMANDS if name != "train")])
+def test_the_page_of_the_command_names_every_option(capsys, command):
+    page = (ROOT / "docs" / "command.md").read_text().partition("## Every command and its options")[2]
+    section = page.partition(f"### gru4rec {command or 'PATH'}\n")[2].partition("\n### ")[0]
+    with pytest.raises(SystemExit):
+        cli.main([*filter(None, [command]), "--help"])
+    shown = capsys.readouterr().out
+    missing = {word for word in re.findall(r"(?<![\w-])--?[a-z][\w-]*", shown) if word not in section}
+    assert not missing, f"python docs/command_help.py writes {sorted(missing)} into docs/command.md"

@@ -372,14 +372,6 @@ def test_two_processes_on_one_sqlite_study(files, space, tmp_path):
     check_shared(files, space, tmp_path, "--storage", study.sqlite(tmp_path / "shared.db"))
 
 
-if "GRU4REC_POSTGRESQL" in os.environ:  # the URL of a database to try on
-
-    @pytest.mark.slow
-    def test_two_processes_on_one_postgresql_study(files, space, tmp_path):
-        name = f"test-{os.getpid()}-{time.time()}"
-        check_shared(files, space, tmp_path, "--storage", os.environ["GRU4REC_POSTGRESQL"], "--study", name, inner=name)
-
-
 @pytest.mark.slow
 def test_a_terminated_process_queues_its_trial_again(files, space, tmp_path):
     out = tmp_path / "out"

@@ -83,8 +83,20 @@ def test_golden_last_line_and_exit_status(capsys):
     paths = [str(SHIPPED / f"{name}.npz") for name in ("sampling-uniform", "opt-adam")]
     assert main(["golden", "--engine", NUMPY, "--jobs", "1", "--device", "cpu", *paths]) == 3
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith(f"golden: 2 files, engines {NUMPY}; 2 replays: 2 not covered; ")
+    assert last.startswith(f"golden: 2 recordings, engines {NUMPY}; 2 replays: 2 not covered; ")
     assert "nearest to its bound in float64" in last
+
+
+def test_golden_without_files_runs_the_situations_too(monkeypatch, capsys):
+    from parity.commands import golden as command
+
+    names = ("samples-1", "retraining-sgd")
+    monkeypatch.setattr(command.situations, "SITUATIONS", names)
+    monkeypatch.setattr(command, "find", lambda files: [SHIPPED / "opt-sgd.npz"])
+    assert main(["golden", "--engine", NUMPY, "--jobs", "1", "--device", "cpu"]) == 3
+    out = capsys.readouterr().out
+    assert "1 recordings and 2 situations, engines" in out and "situation samples-1" in out.replace("\n", " ")
+    assert out.splitlines()[-1].startswith("golden: 1 recordings and 2 situations, ")
 
 
 def test_golden_fails_on_a_recording_of_another_program(tmp_path, capsys):

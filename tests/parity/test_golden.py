@@ -55,8 +55,7 @@ def test_the_harness_s_own_program_reproduces_every_recording(name):
     checks = replay(name, PLAIN)
     assert not failures(checks)
     uncovered = {check.name for check in checks.values() if check.verdict == "not covered"}
-    assert uncovered <= {"metrics", "dropout", "fit"}
-    assert ("fit" in uncovered) == bool(recording(name).spec.mask_widths())
+    assert uncovered <= {"metrics"}  # it has no evaluation
 
 
 @pytest.mark.parametrize("name", PATHS)

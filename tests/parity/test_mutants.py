@@ -11,6 +11,7 @@ from pathlib import Path
 import command_line
 import pytest
 
+from gru4rec import engines
 from parity.commands import mutants as command
 from parity.commands import stability
 from parity.mutants import book, processes, recorded, sample, sources, tree, trial
@@ -18,7 +19,7 @@ from parity.mutants.book import Book, Entry
 from parity.mutants.force import Mutation
 from parity.mutants.operators import OPERATORS, REMOVED
 from parity.mutants.trial import Case, Clean, Outcome
-from parity.recordings.reading import SHIPPED
+from parity.recordings.reading import SHIPPED, find
 
 TOY = "numpy_gru4rec:GRU4Rec"
 NAMES = ("loss-bpr-max-linear-bpreg0", "sampling-uniform")
@@ -346,10 +347,15 @@ FATAL = [
 ]
 
 
-def test_a_fatal_mutant_is_caught_by_its_check_and_the_identity_survives():
-    cases = [(Case("golden", path.stem, path), {}) for path in PATHS]
+def prepared_case(path, folder):
+    kept = folder / f"{path.stem}.pickle"
+    trial.prepare(path, kept, lambda stage, what: None)
+    return Case("golden", path.stem, kept)
+
+
+def test_a_fatal_mutant_is_caught_by_its_check_and_the_identity_survives(tmp_path):
     verdicts = dict.fromkeys(("fit", "gradients", "metrics"), "not covered")
-    cases = [(case, verdicts) for case, _ in cases]
+    cases = [(prepared_case(path, tmp_path), verdicts) for path in PATHS]
     tasks = [(TOY, known(*what[:2]), _toy_source(), cases, "golden", 60) for what in FATAL]
     tasks.append((TOY, None, "", cases, "golden", 60))
     with processes.prepared([TOY]):
@@ -359,9 +365,26 @@ def test_a_fatal_mutant_is_caught_by_its_check_and_the_identity_survives():
     assert all(out.result == "caught" and out.stage == "golden" and out.within in NAMES for out in found.values())
 
 
-def test_the_unfaulted_engine_tells_what_it_reaches():
+def test_a_situation_is_a_case_too(tmp_path):
+    trial.prepare("samples-1", tmp_path / "kept", lambda stage, what: None)
+    checks = Case("golden", "samples-1", tmp_path / "kept").run(engines.named("parity.plain:Plain"))
+    assert checks.verdict == "held" and checks["negatives"].compared
+
+
+def test_the_fast_part_of_golden_are_recordings_that_are_shipped():
+    assert set(command.FAST) < {path.stem for path in find([])}
+
+
+def test_what_fails_in_a_trial_is_shown_with_its_traceback(caplog):
+    caplog.set_level("DEBUG", "parity")
+    with processes.prepared([TOY]), pytest.raises(RuntimeError, match="a trial failed in the harness: .*no-such"):
+        list(processes.run_each(trial.prepare, [(Path("no-such.npz"), Path("kept"))], 1, 200.0))
+    assert "Traceback" in caplog.text and "trial.py" in caplog.text
+
+
+def test_the_unfaulted_engine_tells_what_it_reaches(tmp_path):
     with processes.prepared([TOY]):
-        (done,) = processes.run_each(trial.clean, [(TOY, Case("golden", NAMES[0], PATHS[0]), 60)], 1, 200.0)
+        (done,) = processes.run_each(trial.clean, [(TOY, prepared_case(PATHS[0], tmp_path), 60)], 1, 200.0)
     clean = done.result
     assert clean.verdicts["loss"] == "held" and not clean.failed and clean.imported == ["numpy_gru4rec"]
     step = known("train_step", "dh * z * (2 - c ** 2)")
@@ -391,7 +414,12 @@ def test_a_second_start_goes_on(tmp_path, monkeypatch, capsys):
     whole.write(out)
     tried = []
     each = processes.run_each
-    monkeypatch.setattr(processes, "run_each", lambda job, tasks, *rest: tried.extend(tasks) or each(job, tasks, *rest))
+
+    def noting(job, tasks, *rest):
+        tried.extend(tasks if job is trial.try_mutant else ())
+        return each(job, tasks, *rest)
+
+    monkeypatch.setattr(processes, "run_each", noting)
     run("--sample", str(size), "--out", str(out))
     assert [task[1] for task in tried] == [whole.entries[3].mutant]
     assert all(entry.outcome for entry in Book.read(out).entries)
@@ -507,3 +535,10 @@ def test_a_variation_whose_process_dies_is_an_alarm():
     job = {"engines": ["nothing_there:Class"], "recordings": [], "configs": 0, "steps": 0}
     (part,) = stability.run(stability.Variation("toy"), job, Path(sys.executable))
     assert part.verdict == "failed" and math.isinf(part.used) and "nothing_there" in part.where
+
+
+def test_a_variation_whose_process_dies_shows_what_it_wrote(caplog):
+    caplog.set_level("DEBUG", "parity")
+    job = {"engines": ["nothing_there:Class"], "recordings": [], "configs": 0, "steps": 0}
+    stability.run(stability.Variation("toy"), job, Path(sys.executable))
+    assert "Traceback" in caplog.text and "nothing_there" in caplog.text

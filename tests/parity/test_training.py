@@ -257,13 +257,16 @@ def test_a_faulty_engine_fails_and_names_itself(recorded, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1].endswith(f"failed: {ENGINE} in small")
 
 
-def test_what_an_engine_raises_fails_and_what_it_lacks_is_not_covered(recorded, monkeypatch, capsys):
+def test_what_an_engine_raises_fails_and_what_it_lacks_is_not_covered(recorded, monkeypatch, capsys, caplog):
     def broken(self, *arguments, **options):
         raise RuntimeError("out of paper [A4]")
 
     monkeypatch.setattr(GRU4Rec, "fit", broken)
     assert run(*recorded[0], "--runs", 4) == 1
     assert "seed 1001: RuntimeError: out of paper [A4]" in capsys.readouterr().out
+    caplog.set_level("DEBUG", "parity")
+    run(*recorded[0], "--runs", 4)
+    assert "Traceback" in caplog.text and "in broken" in caplog.text
     monkeypatch.delattr(GRU4Rec, "fit")
     assert run(*recorded[0], "--runs", 4) == 3
     assert "the engine has no fit" in capsys.readouterr().out

@@ -1,6 +1,8 @@
+import pytest
+
 from parity import data
 from parity.checks.trajectory import Spread, check_trajectory
-from parity.measure import Checks
+from parity.measure import Checks, Scale, norm
 from parity.plain import Plain
 from parity.walk import walk
 
@@ -44,6 +46,30 @@ def test_chaos_is_measured_and_what_comes_after_is_drawn_and_not_judged():
     assert "chaos takes over then" in check.notes[0]
     assert check.compared < 7 * len(records)
     assert len(curves["candidate"]) == len(records)
+
+
+def test_a_chaotic_run_in_float32_is_held_to_a_step_that_is_said():
+    check, _, records = judged(CHAOTIC, dtype="float32")
+    assert check.verdict == "held"
+    note = check.notes[0]
+    steps = int(note.split()[2])
+    assert 3 <= steps < len(records) and f"to step {steps - 1}, where rounding alone may move" in note
+
+
+@pytest.mark.parametrize(("steps", "verdict"), [(1, "not covered"), (2, "not covered"), (3, "held")])
+def test_a_run_that_is_judged_for_fewer_than_3_steps_is_not_covered(steps, verdict):
+    checks, records = Checks(), list(walk(prepared(), PARAMS, scores=False))
+
+    def scales_after(record):
+        units = 1.0 if record.number < steps else 1e6
+        scales = {name: Scale(units * norm(w)) for name, w in record.after.weights.items()}
+        return scales, Scale(record.cost)
+
+    check_trajectory(checks, records, prepared(), PARAMS, 1, "float32", scales_after)
+    assert checks["trajectory"].verdict == verdict
+    reasons = checks["trajectory"].reasons
+    assert (verdict == "held") == (not reasons)
+    assert not reasons or f"after {steps + 1} of {len(records)} steps rounding alone may move" in reasons[0]
 
 
 def test_a_run_that_ends_early_fails():

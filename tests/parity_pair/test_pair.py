@@ -1,4 +1,4 @@
-"""The two engines side by side in float64: each step from a common state, evaluation, and retraining on new items."""
+"""The two engines side by side in float64: retraining on new items, which the protocol of the harness does not have."""
 
 import numpy as np
 import pandas as pd
@@ -9,10 +9,8 @@ keras = pytest.importorskip("keras")
 
 import keras_port  # noqa: E402
 import original.gru4rec  # noqa: E402
-from benchmarks import keras_against_original, keras_data  # noqa: E402
 
 SMALL = {"layers": [20], "batch_size": 8, "n_sample": 64, "n_epochs": 1, "dtype": "float64"}
-STEPS = 200
 
 
 def frame_of(seed, n_items=150, n_sessions=400):
@@ -29,23 +27,11 @@ def pair_of(**options):
     return original.gru4rec.GRU4Rec(**options), keras_port.GRU4Rec(**options, jit_compile=False)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("setting", list(keras_data.SETTINGS))
-def test_teacher_forced_steps_and_metrics(setting):
-    reference, port = pair_of(**keras_data.SETTINGS[setting])
-    for engine in (reference, port):
-        engine.prepare(frame_of(0), sample_store=2000)
-    assert keras_against_original.worst(port.get_weights(), reference.get_weights())[0] == 0
-    done = 0
-    for errors in keras_against_original.steps(reference, port, STEPS):
-        for what, (error, name) in errors.items():
-            assert error < 1e-10, f"step {done}: {what} of {name} differs by {error:.1e}"
-        done += 1
-    assert done == STEPS
-    for mode, listed, wanted, found in keras_against_original.metrics(
-        reference, port, frame_of(1), list(port.itemidmap.index[:40])
-    ):
-        assert found == {N: pytest.approx(wanted[N], rel=1e-12) for N in wanted}, (mode, listed)
+def worst(found, wanted):
+    """(error, name) of the array with the largest relative error ||a - b|| / ||b|| of two dicts of arrays."""
+    assert found.keys() == wanted.keys()
+    errors = ((np.linalg.norm(found[name] - wanted[name]) / np.linalg.norm(wanted[name]), name) for name in wanted)
+    return max(errors)
 
 
 @pytest.mark.slow
@@ -71,5 +57,5 @@ def test_retraining_on_new_items(options):
     assert set(first["ItemId"]) < set(port.itemidmap.index) == set(first["ItemId"]) | set(later["ItemId"])
     np.testing.assert_array_equal(port.support, reference.support)
     for what in ("get_weights", "get_optimizer_state"):
-        error, name = keras_against_original.worst(getattr(port, what)(), getattr(reference, what)())
+        error, name = worst(getattr(port, what)(), getattr(reference, what)())
         assert error < 1e-9, f"{what}: {name} differs by {error:.1e}"
