@@ -154,7 +154,7 @@ class Split:
             return {name: ops.take(table, indices[name], axis=0) for name, table in tables.items()}
         import jax
 
-        def own(tables, indices):
+        def own(tables: Any, indices: Any) -> Any:
             rows = {
                 name: jax.numpy.take(table, _within(indices[name], self.shard), axis=0, mode="fill", fill_value=0)
                 for name, table in tables.items()
@@ -177,7 +177,7 @@ class Split:
         if self.devices == 1:
             return function(table, read, g, slots, occurrences)
 
-        def own(table, slots, read, g, occurrences):
+        def own(table: Any, slots: Any, read: Any, g: Any, occurrences: Any) -> Any:
             rows = _within(occurrences.rows, self.shard)
             return function(table, read, g, slots, occurrences._replace(rows=rows))
 
@@ -216,7 +216,7 @@ def _placed(values: np.ndarray, shape: tuple[int, ...], layout: Any) -> Any:
     """An array over devices out of one of fewer rows, which zeros fill up; each device is given its part alone."""
     import jax
 
-    def part(index):
+    def part(index: Any) -> Any:
         found = values[index]
         wanted = len(range(*index[0].indices(shape[0]))) if index else 0
         if index and len(found) < wanted:
@@ -239,7 +239,7 @@ def _brought(split: Split, count: int) -> Callable:
     """``f(table, start)``: (D, count, ...) rows ``start`` ... of every shard, on every device."""
     import jax
 
-    def own(table, start):
+    def own(table: Any, start: Any) -> Any:
         return jax.lax.all_gather(jax.lax.dynamic_slice_in_dim(table, start, count), AXIS)
 
     return jax.jit(split.mapped(own, (True, False), False))

@@ -25,6 +25,8 @@ class Plain:
     """
 
     computed_on = "NumPy on the CPU"
+    itemidmap: pd.Series
+    running: np.ndarray
 
     def __init__(
         self, dtype: str = "float32", seed: int = 42, dropout_seed: int = 12345, rounds: bool = False, **params: Any
@@ -248,9 +250,9 @@ class Plain:
             self.running = np.array([None] * batch)
             self.states = [np.zeros((batch, L), self.dtype) for L in self.layers]
         goes_on = np.array([a == b for a, b in zip(self.running, sessions, strict=True)])[:, None]
-        items = None if predict_for_item_ids is None else ids.get_indexer(np.asarray(predict_for_item_ids))
+        items = None if predict_for_item_ids is None else ids.get_indexer(pd.Index(np.asarray(predict_for_item_ids)))
         found, self.states = self.scores(
-            ids.get_indexer(np.asarray(input_item_ids)),
+            ids.get_indexer(pd.Index(np.asarray(input_item_ids))),
             [np.where(goes_on, H, self.as_dtype(0)) for H in self.states],
             items,
         )

@@ -21,7 +21,7 @@ from parity.checks.steps import check_steps
 from parity.measure import Checks
 from parity.scale import Conditioning
 from parity.scenario import Scenario
-from parity.situations.outcome import Expected, Make, Outcome, Run, expected_of
+from parity.situations.outcome import Expected, Outcome, Run, expected_of
 from parity.situations.predicting import predicted
 from parity.situations.situation import Situation
 from parity.situations.training import diverged, extended, fitted, resumed, retrained
@@ -98,7 +98,7 @@ def _check_ranks(checks: Checks, situation: Situation, wanted: Ranking, spec: En
     check_lists(checks, wanted, engine, spec.evaluation, s.dataset.test)
 
 
-def _run(names: tuple[str, ...], function: Callable[[Make, Situation], Outcome], needs: Callable = lambda cls: None):
+def _run(names: tuple[str, ...], function: Callable[..., Outcome], needs: Callable = lambda cls: None):
     """A part that is one run of an engine from its start to an outcome."""
 
     def expect(situation: Situation) -> Expected:
