@@ -93,18 +93,19 @@ class Keras:
 
     def __init__(self, task: Task, **options: Any):
         from keras_port import GRU4Rec, evaluation
+        from keras_port.callbacks import as_list
 
         train, self.test = task.frames()
         self.evaluation, self.gru = evaluation, GRU4Rec(**task.options, **options)
         self.gru.prepare(train)
+        self.callbacks = as_list(None, self.gru.model, 0, 1)
+        self.callbacks.on_train_begin()
         short = self.test[self.test["ItemId"].isin(train["ItemId"].unique())].groupby("SessionId")["ItemId"]
         self.sessions = [list(items)[:5] for _, items in itertools.islice(short, SESSIONS)]
 
     def train(self, steps: int) -> None:
         """The first steps of an epoch."""
-        import keras
-
-        self.gru.trainer.epoch(0, keras.callbacks.CallbackList(), steps)
+        self.gru.trainer.epoch(0, self.callbacks, steps)
 
     def evaluate(self) -> Any:
         """Recall and MRR of the whole test file."""

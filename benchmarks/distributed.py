@@ -74,15 +74,16 @@ def through_a_ring(kind: str, size: int, devices: int) -> float:
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Figures of this process, with one device for each of them."""
     import jax
-    import keras
 
     from keras_port import GRU4Rec, step
+    from keras_port.callbacks import as_list
 
     devices = jax.device_count()
     options = {**keras_data.SETTINGS[arguments.config], "layers": [arguments.units], "n_sample": arguments.samples}
     gru = GRU4Rec(**options, batch_size=arguments.batch, devices=devices)
     gru.prepare(keras_data.events(arguments.items, max(20000, arguments.items // 4)), sample_store=2_000_000)
-    trainer, callbacks = gru.trainer, keras.callbacks.CallbackList()
+    trainer, callbacks = gru.trainer, as_list(None, gru.model, 0, 1)
+    callbacks.on_train_begin()
     trainer.epoch(0, callbacks, 64)  # compiles
     rates = []
     for _ in range(arguments.rounds):

@@ -118,7 +118,7 @@ class Plain:
                     vel.mul_(momentum).sub_(lr * g / torch.sqrt(acc + 1e-6))
                     w += vel
             self.H = torch.where(R[:, None], torch.zeros_like(h), h).detach()
-        return float(cost)
+        return float(cost.detach())
 
     def ready(
         self, X: np.ndarray, Y: np.ndarray, last: dict[str, np.ndarray], R: np.ndarray, mask: np.ndarray

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "gru4rec.commands.train",
     "evaluate": "gru4rec.commands.evaluate",
     "score": "gru4rec.commands.score",
+    "recommend": "gru4rec.commands.recommend",
     "tune": "gru4rec.commands.tune",
     "rsc15": "gru4rec.commands.rsc15",
     "movielens": "gru4rec.commands.movielens",
@@ -26,6 +27,7 @@ COMMANDS = {
     "prepare": "gru4rec.commands.prepare",
     "sample": "gru4rec.commands.sample",
     "check": "gru4rec.commands.check",
+    "map": "gru4rec.commands.map",
     "reproduce": "gru4rec.commands.reproduce",
 }
 TRAIN = COMMANDS["train"]
@@ -41,6 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments and arguments[0] in COMMANDS:
         return run(COMMANDS[arguments[0]], arguments[1:])
     return run(TRAIN, arguments)
+
+
+def program() -> int:
+    """What the installed command does: :func:`main`, whose status no signal changes while Python ends."""
+    status = main()
+    signals.ignore()
+    return status
 
 
 def script(*words: str) -> int:

@@ -36,7 +36,7 @@ _SHIPPED: dict[str, tuple[str, dict[str, Any]]] = {
     "keras": ("keras_port:GRU4Rec", {}),
 }
 NAMES = tuple(_SHIPPED)
-_OF_AESARA = ("original", "original-jax")
+_SYMBOLIC = ("original", "original-jax")  # on Aesara or PyTensor
 _PROTOCOL = ("prepare", "get_weights", "set_weights", "train_step")
 # options that the release of 2018 lacks, as other engines may; off, no engine is told of them
 _LATER = {"logq": 0.0, "dwell_time": 0, "dwell_weight": 0.0}
@@ -86,6 +86,15 @@ class EngineSpec:
             return []
         taken = {each.name for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
         return [name for name in names if name not in taken]
+
+    def events_type(self) -> Any:
+        """The engine's class of events that were read before, made by ``of_arrays``; None where it has none."""
+        package = self.cls.__module__.rpartition(".")[0]
+        try:
+            found = getattr(importlib.import_module(f"{package}.events"), "Events", None) if package else None
+        except ImportError:
+            return None
+        return found if hasattr(found, "of_arrays") else None
 
     def with_options(self, **options: Any) -> "EngineSpec":
         """A copy with these of the program's options."""
@@ -208,9 +217,9 @@ def choose_device(wanted: str, engines: Sequence[str]) -> tuple[str, str]:
 
 def _needed(program: str, engines: Sequence[str]) -> bool:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if program == "TensorFlow":
-        return _is_keras(engines) and backend == "tensorflow"
-    return any(name in _OF_AESARA for name in engines) or (_is_keras(engines) and backend == "jax")
+    if program in ("TensorFlow", "PyTorch"):
+        return _is_keras(engines) and backend == {"TensorFlow": "tensorflow", "PyTorch": "torch"}[program]
+    return any(name in _SYMBOLIC for name in engines) or (_is_keras(engines) and backend == "jax")
 
 
 def _is_keras(engines: Sequence[str]) -> bool:
@@ -238,12 +247,21 @@ def _jax_gpus() -> tuple[int, str]:
     return len(gpus), ", ".join(map(str, gpus or jax.devices()))
 
 
-_PROBES = {"TensorFlow": _tensorflow_gpus, "JAX": _jax_gpus}
+def _torch_gpus() -> tuple[int, str]:
+    try:
+        import torch
+    except ImportError:
+        return 0, "nothing: it is not installed"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return count, ", ".join(torch.cuda.get_device_name(i) for i in range(count)) or "cpu"
+
+
+_PROBES = {"TensorFlow": _tensorflow_gpus, "JAX": _jax_gpus, "PyTorch": _torch_gpus}
 
 
 def for_device(spec: EngineSpec, device: str) -> EngineSpec:
     """On a GPU ``original`` goes through JAX, the only way it has to one."""
-    if spec.name not in _OF_AESARA:
+    if spec.name not in _SYMBOLIC:
         return spec
     return spec.with_options(backend="jax" if device == "gpu" else spec.options["backend"], device=device)
 
@@ -269,11 +287,18 @@ def make_deterministic(engines: Sequence[str], device: str) -> dict[str, str]:
         tf.config.experimental.enable_tensor_float_32_execution(False)
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         set_to["TensorFlow"] = f"op determinism {'on' if device == 'gpu' else 'off (XLA on the CPU)'}, TF32 off"
-    if "original-jax" in engines or os.environ.get("KERAS_BACKEND") == "jax":
+    backend = os.environ.get("KERAS_BACKEND") if _is_keras(engines) else None
+    if "original-jax" in engines or backend == "jax" or (device == "gpu" and "original" in engines):
         import jax
 
         jax.config.update("jax_default_matmul_precision", "highest")
         set_to["JAX"] = "matmul precision highest"
+    if backend == "torch":
+        import torch
+
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        set_to["PyTorch"] = "float32 matmul precision highest, TF32 off"
     return set_to
 
 

@@ -7,7 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "scipy", "pandas", "polars", "aesara", "jax", "keras", "tensorflow", "torch", "gru4rec-parity")
+PACKAGES = (
+    "numpy", "scipy", "pandas", "polars", "aesara", "pytensor", "jax", "jaxlib", "keras", "tensorflow", "torch",
+    "gru4rec-parity",
+)  # fmt: skip
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS")
 _SOURCE = Path(__file__).resolve().parents[1]
 
@@ -19,7 +22,7 @@ def environment() -> dict[str, str]:
         "processor": processor(),
         "cores": str(cores()),
         "blas": blas(),
-        "threads": ", ".join(f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ),
+        "threads": threads(),
         "commit": commit(),
     }
     return {"python": platform.python_version()} | {n: value for n, value in found.items() if value} | versions()
@@ -68,13 +71,44 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def blas() -> str:
-    """The library that NumPy was built with, and its version; empty where NumPy does not say."""
+def pools() -> list[dict[str, str]]:
+    """The libraries of linear algebra and of threads that the process has loaded, by threadpoolctl.
+
+    Where that is not installed, what NumPy was built with, which does not tell the kernel nor the number of threads.
+    """
     try:
-        found = numpy_blas()
-        return f"{found['name']} {found['version']}"
-    except (TypeError, KeyError):
-        return ""
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return [_numpy_built_with()]
+    wanted = ("user_api", "internal_api", "version", "num_threads", "architecture", "threading_layer")
+    return [{name: str(one[name]) for name in wanted if one.get(name)} for one in threadpool_info()]
+
+
+def _numpy_built_with() -> dict[str, str]:
+    built = numpy_blas()
+    wanted = {"name": "name", "version": "version", "openblas configuration": "configuration"}
+    found = {name: str(built[key]) for key, name in wanted.items() if built.get(key)}
+    return {"user_api": "blas", **found, "source": "what NumPy was built with"}
+
+
+def blas() -> str:
+    """The BLAS libraries that are loaded, each with release, kernel and threads, in words."""
+    found = [pool for pool in pools() if pool.get("user_api") == "blas"]
+    return "; ".join(dict.fromkeys(_in_words(pool) for pool in found))
+
+
+def _in_words(pool: dict[str, str]) -> str:
+    name = pool.get("internal_api") or pool.get("name", "BLAS")
+    count = pool.get("num_threads") and f"{pool['num_threads']} threads"
+    told = ", ".join(detail for detail in (pool.get("architecture"), count, pool.get("source")) if detail)
+    return f"{name} {pool.get('version', '')}".strip() + (f" ({told})" if told else "")
+
+
+def threads() -> str:
+    """How many threads OpenMP has where it is loaded, and what the variables say."""
+    loaded = [pool for pool in pools() if pool.get("user_api") == "openmp"]
+    found = dict.fromkeys(f"{pool.get('internal_api')}: {pool.get('num_threads')}" for pool in loaded)
+    return ", ".join([*found, *(f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ)])
 
 
 def numpy_blas() -> dict[str, Any]:

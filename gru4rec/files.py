@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -12,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from polars.exceptions import PolarsError
+
 try:
     import fcntl
 except ImportError:  # no file locks on this system: left-over files then stay
@@ -19,6 +22,7 @@ except ImportError:  # no file locks on this system: left-over files then stay
 
 SUFFIX = ".part"
 UNFINISHED = ".unfinished.json"
+_OF_POLARS = re.compile(r"\(os error (\d+)\)")  # an error of writing, which names its number in words alone
 _SCRATCH, _LOCK = ".gru4rec-scratch-", "lock"
 
 
@@ -70,10 +74,14 @@ def naming(path: Path) -> Iterator[None]:
     """Name ``path`` in an error of writing, as of a full disk, which does not say itself of which file it is."""
     try:
         yield
-    except OSError as problem:
-        if problem.errno is None or (problem.filename is not None and SUFFIX not in os.fspath(problem.filename)):
+    except (OSError, PolarsError) as problem:
+        number = getattr(problem, "errno", None)
+        if number is None and (found := _OF_POLARS.search(str(problem))):
+            number = int(found[1])
+        named = getattr(problem, "filename", None)
+        if number is None or (named is not None and SUFFIX not in os.fspath(named)):
             raise
-        raise OSError(problem.errno, f"{path} cannot be written: {os.strerror(problem.errno)}") from problem
+        raise OSError(number, f"{path} cannot be written: {os.strerror(number)}") from problem
 
 
 def unfinished(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ file and the line.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -62,6 +62,15 @@ class EventFile:
         """Numbers of events, sessions and items."""
         sessions, items = (self.frame[name].nunique() for name in self.columns[:2])
         return len(self.frame), sessions, items
+
+    @property
+    def items(self) -> np.ndarray:
+        """Every item id, once."""
+        return self.frame[self.columns.item].unique()
+
+    def data_for(self, spec: Any) -> pd.DataFrame:
+        """What an engine trains on."""
+        return self.frame
 
     def describe(self) -> str:
         events, sessions, items = self.counts

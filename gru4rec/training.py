@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any
 
-import pandas as pd
 from rich.progress import Progress
 
 from gru4rec import models, signals
@@ -98,7 +97,7 @@ class _Diverged(Exception):
 
 def fit(
     gru: Any,
-    data: pd.DataFrame,
+    data: Any,
     run: Run,
     bar: Progress,
     evaluate: Callable[[], Metrics] | None = None,
@@ -111,7 +110,7 @@ def fit(
 
     Args:
         gru: a new model, or with ``resume`` one that was saved after the epochs of ``run``, which then goes on exactly.
-        data: the training events.
+        data: the training events, as the engine takes them.
         run: grows by an epoch at a time.
         bar: shows loss and events a second, in a task of its own.
         evaluate: called after each good epoch, for its metrics.
@@ -159,7 +158,8 @@ def fit(
     try:
         gru.fit(data, sample_store=sample_store, on_step=on_step, on_epoch_end=on_epoch_end, **more)
         if gru.error_during_train:
-            raise _Diverged(f"the loss became no number in epoch {len(run.epochs) + 1}")
+            unsaid = f"the loss became no number in epoch {len(run.epochs) + 1}"
+            raise _Diverged(getattr(gru, "fault", "") or unsaid)
     except _Diverged as problem:
         run.diverged, run.fault = True, str(problem)
     finally:

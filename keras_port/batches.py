@@ -2,7 +2,8 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,29 +50,94 @@ def session_order(events: Events, time_sort: bool) -> np.ndarray:
     return np.argsort(events.first_times, kind="stable") if time_sort else np.arange(len(events.offsets) - 1)
 
 
-def schedule(offsets: np.ndarray, order: np.ndarray, batch_size: int, n_sample: int) -> np.ndarray:
+class Schedule:
     """Which event every lane reads at every step of an epoch: (steps, batch_size), -1 for an empty lane.
+
+    Kept are the sessions alone, in the order in which lanes take them; the rows are laid out for the steps that are
+    asked for, so that the memory does not grow with the events.
 
     A lane that finishes takes the next session, lanes that finish together in lane order; a session of one event is
     passed over in the next round of the same step. Without negative samples the epoch ends when fewer than two lanes
     are left.
+
+    Args:
+        offsets: (S + 1,) the sessions' first events.
+        order: (S,) the sessions, as lanes take them.
+        batch_size: the lanes.
+        n_sample: negative samples a step.
     """
-    lengths = np.diff(offsets)[order] - 1  # steps of each session
-    free = [(0, 0, lane) for lane in range(batch_size)]  # (step, round, lane), the order in which lanes take sessions
-    starts, lanes = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
-    for k, length in enumerate(lengths.tolist()):
-        step, turn, lane = free[0]
-        starts[k], lanes[k] = step, lane
-        heapq.heapreplace(free, (step + length, 0, lane) if length else (step, turn + 1, lane))
-    total = int((starts + lengths).max(initial=0))
-    positions = np.full((total, batch_size), -1, dtype=np.int64)
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    positions[np.repeat(starts, lengths) + within, np.repeat(lanes, lengths)] = (
-        np.repeat(offsets[:-1][order], lengths) + within
-    )
-    if not n_sample:
-        positions = positions[(positions >= 0).sum(axis=1) >= 2]
-    return positions
+
+    _BLOCK = 4096  # steps that are laid out at a time
+
+    def __init__(self, offsets: np.ndarray, order: np.ndarray, batch_size: int, n_sample: int):
+        self._lengths = (np.diff(offsets)[order] - 1).astype(np.int32)  # steps of each session
+        self._events = np.asarray(offsets[:-1])[order]
+        self._longest = int(self._lengths.max(initial=0))
+        self._starts, self._lanes = self._taken(self._lengths, batch_size)  # starts ascend
+        ends = np.zeros(batch_size, np.int64)
+        np.maximum.at(ends, self._lanes, self._starts + self._lengths)
+        # lanes that once found no session left stay empty, so the steps of two lanes or more come first
+        self.shape = int(np.sort(ends)[-1 if n_sample or batch_size < 2 else -2]), batch_size
+        self._block, self._first = np.empty((0, batch_size), np.int64), 0
+
+    @staticmethod
+    def _taken(lengths: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """(first step, lane) of each session."""
+        free = [(0, 0, lane) for lane in range(batch_size)]  # (step, round, lane), the order in which lanes take them
+        starts, lanes = np.empty(len(lengths), np.int64), np.empty(len(lengths), np.int32)
+        blocks = (lengths[first : first + 2**20].tolist() for first in range(0, len(lengths), 2**20))
+        for k, length in enumerate(chain.from_iterable(blocks)):
+            step, turn, lane = free[0]
+            starts[k], lanes[k] = step, lane
+            heapq.heapreplace(free, (step + length, 0, lane) if length else (step, turn + 1, lane))
+        return starts, lanes
+
+    def __len__(self) -> int:
+        """The steps."""
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The rows, (batch_size,) each."""
+        for first in range(0, len(self), self._BLOCK):
+            yield from self.rows(first, first + self._BLOCK)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All rows."""
+        return self._laid_out(0, len(self)).astype(dtype or np.int64, copy=False)
+
+    def rows(self, first: int, end: int) -> np.ndarray:
+        """Rows ``first`` to ``end`` - 1, as far as there are."""
+        end = min(end, len(self))
+        if not self._first <= first <= end <= self._first + len(self._block):
+            self._first = first
+            self._block = self._laid_out(first, min(len(self), max(end, first + self._BLOCK)))
+        return self._block[first - self._first : max(first, end) - self._first]
+
+    def _laid_out(self, first: int, end: int) -> np.ndarray:
+        rows = np.full((max(0, end - first), self.shape[1]), -1, np.int64)
+        # a session that is read at these steps begins before their end, and no longer before than the longest lasts
+        some = slice(*np.searchsorted(self._starts, (first - self._longest, end)))
+        starts, lengths = self._starts[some], self._lengths[some]
+        begins = np.maximum(starts, first)
+        counts = np.maximum(np.minimum(starts + lengths, end) - begins, 0)
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        steps = np.repeat(begins, counts) + within
+        rows[steps - first, np.repeat(self._lanes[some], counts)] = (
+            np.repeat(self._events[some] - starts, counts) + steps
+        )
+        return rows
+
+    def events_by_step(self) -> np.ndarray:
+        """(steps,) the events that the steps up to each one read."""
+        used = np.zeros(len(self) + 1, np.int64)
+        np.add.at(used, np.minimum(self._starts, len(self)), 1)
+        np.subtract.at(used, np.minimum(self._starts + self._lengths, len(self)), 1)
+        return used[:-1].cumsum().cumsum()
+
+
+def schedule(offsets: np.ndarray, order: np.ndarray, batch_size: int, n_sample: int) -> Schedule:
+    """The :class:`Schedule` of an epoch."""
+    return Schedule(offsets, order, batch_size, n_sample)
 
 
 def last_occurrences(rows: np.ndarray, real: np.ndarray, scratch: np.ndarray) -> np.ndarray:
@@ -148,13 +214,14 @@ class SessionParallel:
         if settings.dwell_weight:
             self._weights = dwell.loss_weights(self._passed, settings.dwell_weight).astype(settings.dtype)
         self._scratch = np.zeros(len(events.item_ids), dtype=np.int32)
-        self._fixed: np.ndarray | None = None
-        self.positions = np.empty((0, settings.batch_size), dtype=np.int64)
+        self._fixed: Schedule | None = None
+        self.positions = schedule(np.zeros(1, np.int64), np.arange(0), settings.batch_size, settings.n_sample)
+        self.steps = 0
 
     @property
     def chunks(self) -> int:
         """Number of chunks of the present epoch."""
-        return -(-len(self.positions) // self.settings.steps_per_call)
+        return -(-self.steps // self.settings.steps_per_call)
 
     def start_epoch(self) -> None:
         """Lay out the next epoch; with ``train_random_order`` this draws its permutation."""
@@ -162,20 +229,25 @@ class SessionParallel:
         if settings.train_random_order:
             order = self.rng.permutation(len(offsets) - 1)
             self.positions = schedule(offsets, order, settings.batch_size, settings.n_sample)
-            return
-        if self._fixed is None:
-            order = session_order(self.events, settings.time_sort)
-            self._fixed = schedule(offsets, order, settings.batch_size, settings.n_sample)
-        self.positions = self._fixed
+        else:
+            if self._fixed is None:
+                order = session_order(self.events, settings.time_sort)
+                self._fixed = schedule(offsets, order, settings.batch_size, settings.n_sample)
+            self.positions = self._fixed
+        self.steps = len(self.positions)
 
     def keep_steps(self, steps: int | None) -> None:
         """Cut the present epoch to its first ``steps``; None keeps all."""
-        self.positions = self.positions[:steps]
+        self.steps = self.steps if steps is None else min(self.steps, steps)
+
+    def events_by_step(self) -> np.ndarray:
+        """(steps,) the events that the steps of the epoch up to each one train on."""
+        return self.positions.events_by_step()[: self.steps]
 
     def batches(self) -> Iterator[Batch | DwellBatch]:
         """The steps of the epoch as :class:`Batch` or :class:`DwellBatch`, without the rows of empty lanes."""
         items = self.events.items
-        for row in self.positions:
+        for row in islice(self.positions, self.steps):
             lanes = np.flatnonzero(row >= 0)
             events = row[lanes]
             Y = np.concatenate([items[events + 1], self.sampler.row()])
@@ -189,7 +261,7 @@ class SessionParallel:
     def chunk(self, number: int) -> dict[str, np.ndarray]:
         """The ``number``-th chunk of the present epoch, from 0."""
         K, B, items = self.settings.steps_per_call, self.settings.batch_size, self.events.items
-        positions = self.positions[number * K : (number + 1) * K]
+        positions = self.positions.rows(number * K, min((number + 1) * K, self.steps))
         steps = len(positions)
         lanes = positions >= 0
         first = positions[np.arange(steps), lanes.argmax(axis=1)]

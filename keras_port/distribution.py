@@ -9,6 +9,8 @@ every device; each device then updates the rows that are its own, for which noth
 Processes join by :func:`join` and then all run the same program on the same data.
 """
 
+import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -25,6 +27,7 @@ from keras import ops
 from keras_port import backend
 
 AXIS = "items"
+SILENCE = 30  # seconds without a sign of life, after which a process counts as gone and the others end
 _BLOCK = 2**26  # bytes of a table that are brought to every process at a time
 
 
@@ -304,7 +307,16 @@ def join(address: str, process: int, processes: int) -> None:
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(address, processes, process)
+    if "heartbeat_timeout_seconds" in inspect.signature(jax.distributed.initialize).parameters:
+        jax.distributed.initialize(address, processes, process, heartbeat_timeout_seconds=SILENCE)
+        return
+    # JAX 0.6 has no public name for it; without, a process that waits for one that is gone does so for 100 seconds
+    own = importlib.import_module("jax._src.distributed")
+    if importlib.import_module("jax._src.xla_bridge").backends_are_initialized():
+        raise RuntimeError("--hosts: JAX has computed already; processes join before that")
+    beats = {f"{who}_heartbeat_interval_seconds": 5 for who in ("service", "client")}
+    beats |= {f"{who}_max_missing_heartbeats": SILENCE // 5 for who in ("service", "client")}
+    own.global_state.initialize(address, processes, process, **beats)
 
 
 def lost(problem: BaseException) -> str | None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ import pandas as pd
 
 from keras_port import item_ids
 from keras_port.settings import Settings
+
+_SESSIONS = 2**16  # that are hashed at a time
 
 
 class Columns(NamedTuple):
@@ -66,6 +69,14 @@ class Events:
     read_as: "Events | None" = None
     _digests: dict[tuple[bool, bool], Fingerprint] = field(default_factory=dict, repr=False)
 
+    @classmethod
+    def of_arrays(
+        cls, items: np.ndarray, offsets: np.ndarray, times: np.ndarray, session_ids: np.ndarray, item_ids: np.ndarray,
+        support: np.ndarray,
+    ) -> "Events":  # fmt: skip
+        """Events that were read, sorted and numbered before; the arrays, mapped or not, stay as they are."""
+        return cls(items, offsets, times, session_ids, item_ids, support)
+
     @property
     def first_times(self) -> np.ndarray:
         """(S,) smallest time of each session."""
@@ -107,16 +118,15 @@ class Events:
     def _digest_all(self, by_time: bool, with_times: bool) -> Fingerprint:
         read = self.read_as or self
         rank = item_ids.factorized(read.item_ids, sort=True)[0]
-        ranks = rank[read.items]
         support = np.zeros_like(read.support)
         support[rank] = read.support
-        mixed = _mixed(ranks)
-        content = np.add.reduceat(mixed, read.offsets[:-1])
+        content = [np.add.reduceat(_mixed(ranks), begins) for ranks, begins in _in_blocks(rank, read)]
+        ranks = _Blocks(rank.dtype, read.items.shape, (ranks for ranks, _ in _in_blocks(rank, read)))
         sessions = np.argsort(read.first_times, kind="stable") if by_time else np.arange(0)
         ids = item_ids.to_arrays(item_ids.same_numbers_same_type(np.sort(read.item_ids)))
         return Fingerprint(
             items=_digest(*ids.values(), support),
-            sessions=_digest(read.offsets, content),
+            sessions=_digest(read.offsets, np.concatenate(content)),
             order=_digest(rank, ranks, sessions),
             times=_digest(read.times.astype(np.float64)) if with_times else "",
         )
@@ -126,7 +136,7 @@ def read(frame: Any, columns: Columns, what: str = "data") -> Events:
     """The events of a training frame; the sort by (session, time) is stable. The frame is left as it is.
 
     Args:
-        frame: a pandas or Polars DataFrame.
+        frame: a pandas or Polars DataFrame, or events that were read before, which stay as they are.
         columns: names of its columns of sessions, items and times.
         what: name of the frame, for errors.
 
@@ -134,6 +144,8 @@ def read(frame: Any, columns: Columns, what: str = "data") -> Events:
         TypeError: ``frame`` is no frame.
         ValueError: a column is missing, named twice, empty, or holds what cannot be read.
     """
+    if isinstance(frame, Events):
+        return frame
     session, item, time = _columns_of(frame, columns, what)
     codes, session_ids = _sessions(session, columns.session, what)
     items, ids = item_ids.factorized(item)  # by first appearance in the frame as given, before any sorting
@@ -299,9 +311,25 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def _digest(*arrays: np.ndarray) -> str:
+class _Blocks(NamedTuple):
+    """An array that is not in memory as a whole."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    blocks: Iterator[np.ndarray]
+
+
+def _in_blocks(rank: np.ndarray, events: Events) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The ranks of the events' items, some whole sessions at a time, and where in them each session begins."""
+    for first in range(0, len(events.session_ids), _SESSIONS):
+        offsets = events.offsets[first : first + _SESSIONS + 1]
+        yield rank[events.items[offsets[0] : offsets[-1]]], offsets[:-1] - offsets[0]
+
+
+def _digest(*arrays: "np.ndarray | _Blocks") -> str:
     found = hashlib.sha256()
     for values in arrays:
         found.update(f"{values.dtype.str}{values.shape}".encode())
-        found.update(np.ascontiguousarray(values).data)
+        for block in values.blocks if isinstance(values, _Blocks) else (values,):
+            found.update(np.ascontiguousarray(block).data)
     return found.hexdigest()

@@ -7,7 +7,7 @@ after that.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,16 @@ def write(
     named = {bytes(each[16:]).hex(): each[:16].copy().view(np.int64).tolist() for each in told}
     if distribution.process_index() == 0:
         files.write_tensors(path, tensors, {**header, HEADER: json.dumps(named)})
-        for old in path.parent.glob(f"{_escaped(path.name)}.*.part"):
-            if old.name not in {_part(path, digest).name for digest in named}:
-                old.unlink(missing_ok=True)
+        remove_earlier(path, {_part(path, digest) for digest in named})
     distribution.wait_for_all("the file is written")
+
+
+def remove_earlier(path: str | os.PathLike, present: Collection[Path] = ()) -> None:
+    """Remove the parts of what ``path`` was before; those ``present`` stay."""
+    path = Path(path).resolve()
+    for old in path.parent.glob(f"{_escaped(path.name)}.{'[0-9a-f]' * 16}.part"):
+        if old not in present:
+            old.unlink(missing_ok=True)
 
 
 def _part(path: Path, digest: str) -> Path:

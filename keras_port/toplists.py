@@ -16,12 +16,12 @@ _SCORES = 2**24  # scores of one block
 def best_items(model: SessionModel, given: Mapping[str, Any], k: int) -> tuple[Any, Any, Any]:
     """The k best scores and their items, (M, k) each, after the last layer's states ``h``; whether a score is NaN.
 
-    With ``penalty`` (n,), 0 or minus infinity, that is added to the scores.
+    With ``penalty`` (rows,), 0 or minus infinity, that is added to the scores.
     """
     scores = model.scorer(given["h"])
     if "penalty" in given:
         scores = scores + given["penalty"]
-    return (*ops.top_k(scores, k), ops.any(ops.isnan(scores)))
+    return (*model.split.top_k(scores, k), ops.any(ops.isnan(scores)))
 
 
 def top(
@@ -29,10 +29,12 @@ def top(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(item indices, scores), (P, k) each, best first, after the last layer's states H (P, L).
 
+    Where fewer than k items are left, the scores of the rest are minus infinity.
+
     Args:
         model: the network.
         H: states.
-        k: how many; so many items have to be left.
+        k: how many.
         excluded: (n,) bool, items that are left out.
         seen: (P, T) int, further items that are left out of a row, -1 where there is none.
 
@@ -45,7 +47,9 @@ def top(
     E = min(E, 1 << (len(H) - 1).bit_length())
     items, scores = np.empty((len(H), k), np.int64), np.empty((len(H), k), H.dtype)
     best = partial(best_items, k=width)
-    penalty = None if excluded is None else np.where(excluded, -np.inf, 0).astype(H.dtype)
+    penalty = None
+    if excluded is not None:  # as wide as the scores, which rows fill up where several devices share them
+        penalty = np.pad(np.where(excluded, -np.inf, 0).astype(H.dtype), (0, model.split.rows - n))
     for start in range(0, len(H), E):
         h = H[start : start + E]
         given = {"h": np.pad(h, ((0, E - len(h)), (0, 0)))}
@@ -59,6 +63,7 @@ def top(
             row = seen[start : start + E]
             is_seen = (found[:, :, None] == row[:, None, :]).any(axis=2)
             left = np.argsort(is_seen, axis=1, kind="stable")[:, :k]  # those that were not seen first, in their order
-            values, found = np.take_along_axis(values, left, axis=1), np.take_along_axis(found, left, axis=1)
+            values = np.take_along_axis(np.where(is_seen, -np.inf, values), left, axis=1)
+            found = np.take_along_axis(found, left, axis=1)
         items[start : start + E], scores[start : start + E] = found[:, :k], values[:, :k]
     return items, scores

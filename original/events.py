@@ -59,6 +59,14 @@ class Events:
     item_ids: pd.Index
     support: np.ndarray
 
+    @classmethod
+    def of_arrays(
+        cls, items: np.ndarray, offsets: np.ndarray, times: np.ndarray, session_ids: np.ndarray, item_ids: np.ndarray,
+        support: np.ndarray,
+    ) -> "Events":  # fmt: skip
+        """Events that were read, sorted and numbered before; the arrays, mapped or not, stay as they are."""
+        return cls(items, offsets, times, pd.Index(session_ids), pd.Index(item_ids), support)
+
     def __len__(self) -> int:
         """The number of sessions."""
         return len(self.offsets) - 1
@@ -110,7 +118,7 @@ _WORDS = {
 def _sha256(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).view(np.uint8).data)
     return digest.hexdigest()
 
 
@@ -125,7 +133,7 @@ def read(
     """The events of a frame.
 
     Args:
-        frame: a pandas or Polars DataFrame.
+        frame: a pandas or Polars DataFrame, or events that were read before.
         columns: its columns.
         itemidmap: the items known already, id -> index; None makes the map of the frame's own items.
         what: the frame's name in errors.
@@ -135,6 +143,10 @@ def read(
         TypeError: for what is no frame.
         ValueError: for a frame that cannot be read, which names column and reason; for unknown items.
     """
+    if isinstance(frame, Events):
+        if itemidmap is not None and not itemidmap.index.equals(frame.item_ids):
+            raise ValueError(f"{what}: the items of these events are numbered otherwise than the model's")
+        return frame
     table = read_table(frame, columns, what)
     if itemidmap is None:
         ids = table.item.unique()

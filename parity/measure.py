@@ -287,7 +287,13 @@ class Check:
 
 
 class Checks(dict[str, Check]):
-    """Checks by name; ``checks["loss"]`` makes the check at its first use."""
+    """Checks by name; ``checks["loss"]`` makes the check at its first use.
+
+    Attributes:
+        computed_on: program and device of the engine that was checked, in words, where they were asked for.
+    """
+
+    computed_on: str = ""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,14 +1,16 @@
 """What is installed, what it needs, and which package may import which."""
 
 import ast
-import distutils.core
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from packaging.requirements import Requirement
@@ -24,13 +26,16 @@ OWN_FOLDERS = {*PACKAGES, "examples", "benchmarks", "tests"}
 
 @pytest.fixture(scope="module")
 def setup():
-    """What setup.py says, as setuptools reads it."""
-    return distutils.core.run_setup(str(ROOT / "setup.py"), stop_after="init")
+    """What setup.py says, as it is written: setuptools moves markers elsewhere, each release in its own way."""
+    with mock.patch("setuptools.setup") as called:
+        runpy.run_path(str(ROOT / "setup.py"))
+    return SimpleNamespace(**called.call_args.kwargs)
 
 
 def requirements(setup, *extras):
+    """Those of the base and of the extras that are meant for this Python."""
     lines = [*setup.install_requires, *(line for extra in extras for line in setup.extras_require[extra])]
-    return [Requirement(line) for line in lines]
+    return [each for each in map(Requirement, lines) if each.marker is None or each.marker.evaluate()]
 
 
 def imports(package):
@@ -49,8 +54,32 @@ def test_every_folder_with_code_is_installed_and_no_other(setup):
 
 
 def test_installed_releases_are_those_asked_for(setup):
-    wrong = [str(each) for each in requirements(setup, "jax", "test") if version(each.name) not in each.specifier]
+    wrong = [
+        str(each)
+        for each in requirements(setup, "original", "jax", "test")
+        if version(each.name) not in each.specifier
+    ]
     assert not wrong
+
+
+def test_the_base_has_no_symbolic_library_and_no_jax(setup):
+    """They are extras: keras_port, gru4rec and parity run without."""
+    assert not {"aesara", "pytensor", "jax", "jaxlib", "torch"} & {each.name for each in requirements(setup)}
+
+
+@pytest.mark.parametrize(
+    ("python", "library", "tensorflow"),
+    [("3.11", "aesara", True), ("3.12", "pytensor", True), ("3.13", "pytensor", True), ("3.14", "pytensor", False)],
+)
+def test_each_python_gets_what_has_wheels_for_it(setup, python, library, tensorflow):
+    def named(lines):
+        chosen = [Requirement(line) for line in lines]
+        return {each.name for each in chosen if not each.marker or each.marker.evaluate({"python_version": python})}
+
+    assert named(setup.extras_require["original"]) & {"aesara", "pytensor"} == {library}
+    assert named(setup.extras_require["jax"]) == {"jax", "jaxlib"}
+    assert ("tensorflow" in named(setup.install_requires)) == tensorflow
+    assert f"{python}.0" in Requirement(f"python{setup.python_requires}").specifier
 
 
 def test_this_python_is_the_one_asked_for(setup):
@@ -65,7 +94,8 @@ def test_arrows_between_packages_run_one_way(package):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_is_imported_is_declared(setup, package):
-    declared = {canonicalize_name(each.name) for each in requirements(setup, "jax", "torch")}
+    extras = [line for name in ("original", "jax", "torch", "onnx") for line in setup.extras_require[name]]
+    declared = {canonicalize_name(Requirement(line).name) for line in setup.install_requires + extras}
     providers = packages_distributions()
     undeclared = {
         (str(path), name)
@@ -78,7 +108,7 @@ def test_what_is_imported_is_declared(setup, package):
 
 def test_the_cited_version_is_the_installed_one_and_in_the_changelog(setup):
     cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1]
-    assert setup.metadata.version == cited
+    assert setup.version == cited
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[0] in ("Unreleased", cited)
 
@@ -101,14 +131,53 @@ def test_make_accepts_this_machine(tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_make_names_the_python_that_is_not_3_11(tmp_path):
-    other = tmp_path / "other-python"
-    pretence = "import sys; sys.version_info = (3, 12, 0)"
-    other.write_text(f"""#!/bin/sh\nexec {sys.executable} -c '{pretence}\n'"$2"\n""")
-    other.chmod(0o755)
+def pretended(path, minor):
+    """A program that is this Python, but says that it is 3.``minor``."""
+    code = f"import sys; sys.version_info = (3, {minor}, 0); exec(sys.argv[1])"
+    path.write_text(f"""#!/bin/sh\nexec {sys.executable} -c '{code}' "$2"\n""")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("minor", [10, 14])
+def test_make_names_the_python_that_is_none_of_them(tmp_path, minor):
+    other = pretended(tmp_path / "other-python", minor)
     result = check(tmp_path, ["g++"], PYTHON=other)
     assert result.returncode != 0
-    assert f"Python 3.11 is needed, and '{other}' does not run it" in result.stderr
+    assert f"Python 3.11, 3.12 or 3.13 is needed, and '{other}' runs none of them" in result.stderr
+
+
+def found(tmp_path, **environment):
+    """The Python that make finds where ``tmp_path`` is all of the PATH but the shell's own programs."""
+    for program in ("sort", "ls", "sh"):
+        if not (tmp_path / program).exists():
+            (tmp_path / program).symlink_to(shutil.which(program))
+    done = subprocess.run(
+        [shutil.which("make"), "-s", "help"],
+        cwd=ROOT, env={"PATH": str(tmp_path), **environment}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return re.search(r"PYTHON=(.*) VENV=", done.stdout)[1]
+
+
+def test_make_finds_the_first_python_that_runs(tmp_path):
+    shim = tmp_path / "python3.11"  # as pyenv leaves them for versions that are not chosen
+    shim.write_text("#!/bin/sh\necho 'pyenv: python3.11: command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    assert found(tmp_path) == ""
+    pretended(tmp_path / "python3.13", 13)
+    assert found(tmp_path) == "python3.13"
+    pretended(tmp_path / "python3.12", 12)
+    assert found(tmp_path) == "python3.12"
+    home = tmp_path / "pyenv" / "versions" / "3.11.9" / "bin"
+    home.mkdir(parents=True)
+    pretended(home / "python", 11)
+    assert found(tmp_path, PYENV_ROOT=str(tmp_path / "pyenv")) == str(home / "python")
+
+
+def test_make_without_a_python_says_which_it_looked_for(tmp_path):
+    result = check(tmp_path, ["sh"])
+    assert result.returncode != 0
+    assert "no Python of 3.11 to 3.13 was found" in result.stderr
 
 
 def test_make_asks_for_a_compiler(tmp_path):

@@ -123,14 +123,14 @@ def check_files(inputs: Any, output: Path | None, others: Any = ()) -> None:
     files.check_outputs([("-o", output), *others], inputs)
 
 
-def loaded(given: argparse.Namespace, path: Path) -> tuple[engines.EngineSpec, Any]:
-    """(engine, model) of a file."""
+def loaded(given: argparse.Namespace, path: Path, what: str = "evaluated") -> tuple[engines.EngineSpec, Any]:
+    """(engine, model) of a file, which is to be ``what``."""
     name = given.engine or models.written_by(path)
     if name in (*engines.NAMES, *baselines.ENGINES):
         models.check_writer(path, name)
     spec, _ = models.engine(name, given.device)
     gru = models.load(spec, path)
-    models.check_finite(gru, path)
+    models.check_finite(gru, path, what)
     return spec, gru
 
 

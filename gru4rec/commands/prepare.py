@@ -111,7 +111,7 @@ def describe_shop(shop: Shop, account: Account, console: Console) -> None:
     if shop.lines is None:
         console.print(f"How many events the raw data of {shop.name} have is not known here: not compared.")
     elif shop.lines == account.raw:
-        console.print(f"The number of raw events EQUALS that of the publisher: these are the full {shop.name} data.")
+        console.print("The number of raw events EQUALS that of the publisher.")
     else:
         console.print(
             f"The number of raw events DIFFERS from the publisher's {shop.lines:,}: results on these files are not "

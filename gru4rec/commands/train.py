@@ -27,6 +27,8 @@ from gru4rec.checkpoints import Checkpoint
 from gru4rec.cli import COMMANDS
 from gru4rec.commands import arguments
 from gru4rec.completion import SHELLS
+from gru4rec.datasets import mapped
+from gru4rec.datasets.mapped import MappedFile
 from gru4rec.frames import Columns, EventFile
 from gru4rec.published import SETTINGS
 from gru4rec.results import SUFFIXES, Results
@@ -41,12 +43,13 @@ Instead of PATH, with --help of their own:
   evaluate   saved models side by side           score      top lists of any program
   augment    events repeated by dwell time      prepare    a raw file to files of sessions
   sample     synthetic data in a raw format     check      what is wrong with files of sessions
-  reproduce  a published result, raw files to report
+  reproduce  a published result, raw to report  map        a file of sessions memory-mapped
+  recommend  the next items of every session of a file
 
-PATH and the files of -t are tab-, comma- or semicolon-separated texts with a header (.tsv, .txt, .csv), or Parquet. Ids
-are texts, or numbers where every one of a column is the plain decimal of its number. Times are Unix numbers, or dates
-and times of ISO 8601. Options of -pf come first, those of -ps win over them. With -s, MODEL.training.json keeps what
---resume compares: the data's hash and every option.
+PATH and the files of -t are tab-, comma- or semicolon-separated texts with a header (.tsv, .txt, .csv), or Parquet;
+PATH may be a folder of gru4rec map. Ids are texts, or numbers where every one of a column is the plain decimal of its
+number. Times are Unix numbers, or dates and times of ISO 8601. Options of -pf come first, those of -ps win over them.
+With -s, MODEL.training.json keeps what --resume compares: the data's hash and every option.
 """
 
 
@@ -116,7 +119,7 @@ def check(given: argparse.Namespace) -> None:
 def check_paths(given: argparse.Namespace) -> None:
     """Raise OSError for inputs that are not there; ValueError or OSError for outputs that may not be written."""
     read = [("PATH", given.path), *(("-t", path) for path in given.test), ("-pf", arguments.param_file(given))]
-    files.check_inputs(read)
+    files.check_inputs(each for each in read if each[1] is None or not mapped.is_mapped(each[1]))
     outputs = [("-o", given.output)]
     if given.save:
         outputs += [("-s", given.save), ("-s", Checkpoint(given.save, {}, 0).record)]
@@ -169,13 +172,15 @@ def evaluated_model(given: argparse.Namespace, command: list[str], console: Cons
 
 def trained(given: argparse.Namespace, command: list[str], console: Console) -> Outcome:
     """A trained model, results with its training, and the test files."""
-    params, columns = arguments.params(given), arguments.columns(given)
+    from_disk = mapped.read(given.path) if mapped.is_mapped(given.path) else None
+    params = arguments.params(given)
+    columns = arguments.columns(given, from_disk.columns) if from_disk else arguments.columns(given)
     maker, device = arguments.maker(given)
     gru = maker.create(params, columns)  # a bad option shows before the data are read
     with terminal.console(stderr=True).status(f"reading {terminal.plain(str(given.path))}"):
-        data = arguments.read(given, given.path, columns)
+        data = from_disk or arguments.read(given, given.path, columns)
     console.print(data.describe())
-    tests = read_tests(given, columns, data.frame[columns.item].unique(), console)
+    tests = read_tests(given, columns, data.items, console)
     run = Run(maker.spec.name, "", params)
     checkpoint = Checkpoint(given.save, {"train": data.sha256}, given.sample_store) if given.save else None
     resumed = False
@@ -200,8 +205,8 @@ def trained(given: argparse.Namespace, command: list[str], console: Console) -> 
 
 
 def train(
-    given: argparse.Namespace, gru: Any, data: EventFile, run: Run, checkpoint: Checkpoint | None, resume: bool,
-    console: Console,
+    given: argparse.Namespace, gru: Any, data: EventFile | MappedFile, run: Run, checkpoint: Checkpoint | None,
+    resume: bool, console: Console,
 ) -> None:  # fmt: skip
     """Fill ``run`` in, and save the model after every good epoch."""
 
@@ -215,7 +220,8 @@ def train(
 
     begin = perf_counter()
     with terminal.progress() as bar:
-        training.fit(gru, data.frame, run, bar, None, after_epoch, given.sample_store, resume)
+        events = data.data_for(models.named(run.engine))
+        training.fit(gru, events, run, bar, None, after_epoch, given.sample_store, resume)
     if not models.named(run.engine).is_trained:
         console.print(f"counted in {perf_counter() - begin:.1f} s")
     if run.diverged:

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import make_url
 
 from gru4rec import baselines, files, frames, options, remarks, terminal
 from gru4rec.baselines import spaces
@@ -101,8 +101,9 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     try:
         found = study.open_study(url, given.study, objective.setup(), objective.pruning, given.seed)
         search(found, objective, given.n_trials, folder, console)
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as problem:
-        raise OSError(f"--storage {url}: {str(problem).splitlines()[0]}") from problem
+    except study.LOST as problem:
+        shown = make_url(url).render_as_string(hide_password=True)
+        raise OSError(f"--storage {shown}: {study.reason(problem)}") from problem
     return 0 if study.good(found) or not study.completed(found) else 1
 
 

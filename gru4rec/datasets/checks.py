@@ -21,7 +21,8 @@ MILLISECONDS = 1e11  # a time beyond it is no number of seconds that anybody mea
 LEAKED = 0.01  # of the training events: so many may fall in the time of the test
 EARLY = 0.05  # of the test sessions: so many may begin long before the others
 UNKNOWN = 0.5  # of the test events
-MANY = 100  # sessions: of fewer, that nobody comes back to an item says nothing
+AT_ONCE = 0.2  # of the events: so many of the time of the one before are no clicks
+MANY = 50  # sessions: of fewer, that nobody comes back to an item says nothing
 LONG_SPAN = 30 * DAY  # of half the sessions: no session of a visit lasts so long
 
 
@@ -110,15 +111,19 @@ def order(events: Events) -> Finding:
 
 def ties(events: Events) -> Finding:
     """Events of a session at the same time: nothing says which came first."""
-    ordered = events.frame.sort("session", "time", maintain_order=True)
-    same = (pl.col("session") == pl.col("session").shift(1)) & (pl.col("time") == pl.col("time").shift(1))
-    tied = ordered.select(same.sum()).item() or 0
+    tied = _tied(events)
     level: Level = "fine" if not tied else "note"
     words = "no two events of a session at one time" if not tied else (
-        f"{_share(tied, len(ordered))} events have the time of the one before; training takes the file's order, "
+        f"{_share(tied, len(events.frame))} events have the time of the one before; training takes the file's order, "
         "evaluation the items'"
     )
     return _finding("equal times", events.name, level, words, tied=tied)
+
+
+def _tied(events: Events) -> int:
+    ordered = events.frame.sort("session", "time", maintain_order=True)
+    same = (pl.col("session") == pl.col("session").shift(1)) & (pl.col("time") == pl.col("time").shift(1))
+    return int(ordered.select(same.sum()).item() or 0)
 
 
 def duplicates(events: Events) -> Finding:
@@ -189,17 +194,21 @@ def _span(events: Events) -> str:
 def ratings(events: Events, stars: pl.Series | None = None) -> Finding:
     """Whether these are ratings, on which an evaluation of next items says little.
 
-    Signs: nobody has an item twice; half of the sessions last longer than a month; a column of half or whole stars.
+    Signs: nobody has an item twice; half of the sessions last longer than a month; many events at one time, as of a
+    form that is filled in; a column of half or whole stars.
     """
     several = events.sessions.filter(pl.col("n") > 1)
     repeated = int((several["n"] > several["n_items"]).sum())
-    means = several.select((pl.col("last") - pl.col("first")).median(), pl.col("n").mean()) if len(several) else None
-    span, mean = (0.0, 0.0) if means is None else (float(each or 0.0) for each in means.row(0))
+    span = float(np.median((several["last"] - several["first"]).to_numpy())) if len(several) else 0.0
+    mean = float(several["n"].to_numpy().mean()) if len(several) else 0.0
+    at_once = _tied(events) / len(events.frame)
     signs = []
     if len(several) >= MANY and not repeated and mean > 3:
         signs.append("no session has an item twice")
     if span > LONG_SPAN:
         signs.append(f"half of the sessions last more than {span / DAY:,.0f} days")
+    if at_once > AT_ONCE:
+        signs.append(f"{at_once:.0%} of the events have the time of the one before")
     if stars is not None and _are_stars(stars):
         signs.append(f"column {stars.name!r} holds stars")
     level: Level = "bad" if len(signs) >= 2 else "note" if signs else "fine"

@@ -5,7 +5,8 @@ What the data sets differ in, :class:`Shop` says, one file a data set; the steps
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def prepare(
         OSError: where a file cannot be read or written.
     """
     account = Account()
-    with files.scratch_folder(out) as folder:
+    with _named(out), files.scratch_folder(out) as folder:
         progress(f"reading {', '.join(path.name for path in paths)}")
         events = _sessions(shop, _gathered(shop, paths, folder, account), folder, part_events, account, progress)
         _drop_rare(events, account, progress)
@@ -142,6 +143,17 @@ def prepare(
     return account
 
 
+@contextmanager
+def _named(out: Path) -> Iterator[None]:
+    """Within, an error of the disk that names no file names this folder."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.filename is not None:
+            raise
+        raise OSError(f"{out}: nothing was prepared: {problem}") from problem
+
+
 def _gathered(shop: Shop, paths: Sequence[Path], folder: Path, account: Account) -> Path:
     """The raw events as whole numbers, in a file."""
     lines = pl.concat([shop.layout.scan(path) for path in paths])
@@ -150,6 +162,8 @@ def _gathered(shop: Shop, paths: Sequence[Path], folder: Path, account: Account)
         time = pl.when(~pl.col("extra")).then("Time")
         whole = spool.gather(shop.events(lines).with_columns(time).drop("extra"), folder)
     except pl.exceptions.PolarsError as problem:
+        if "(os error" in str(problem):  # of the file that is written, in Polars' words
+            raise OSError(str(problem).splitlines()[0]) from None
         raise rawfiles.explain(shop.layout, paths, str(problem).splitlines()[0]) from None
     events = pl.scan_parquet(whole, glob=False, hive_partitioning=False)
     no_item = pl.col("View") & pl.col("ItemId").is_null()
@@ -216,9 +230,7 @@ def _split(
 ) -> dict[str, pl.LazyFrame]:
     """Steps 6 and 7, counted into the account: each part as a frame."""
     progress("splitting")
-    last = shop.last
-    if last is None:
-        last = max(part.select(pl.col("Time").max()).item() for part in events if len(part))
+    last = max(int(part["Time"].to_numpy().max()) for part in events if len(part)) if shop.last is None else shop.last
     test_time = shop.test_days * steps.DAY_SECONDS * shop.units
     found: dict[str, list[pl.LazyFrame]] = {part: [] for part in PARTS}
     numbers = {part: [0, 0] for part in PARTS}
@@ -235,8 +247,9 @@ def _split(
             else:
                 found[name].append(part.lazy())
     for name in PARTS:
-        account.counts[name] = Counts(numbers[name][0], numbers[name][1], pl.concat(items[name]).n_unique())
-        if not numbers[name][0]:
+        n_events, n_sessions = numbers[name]
+        account.counts[name] = Counts(n_events, n_sessions, pl.concat(items[name]).n_unique())
+        if not n_events:
             raise ValueError(f"the events leave none for {name}: they have to cover more than "
                              f"{2 * shop.test_days} days before {_moment(last, shop.units)}")  # fmt: skip
     return {name: pl.concat(found[name]) for name in PARTS}

@@ -10,7 +10,8 @@ import numpy as np
 from gru4rec import files
 from gru4rec.checkpoints import differences
 from gru4rec.dwelltime.metrics import Measured
-from gru4rec.environment import machine, versions
+from gru4rec.environment import environment, machine, versions
+from gru4rec.terminal import shortened
 
 PLAIN = "plain"
 
@@ -31,6 +32,15 @@ class Outcome:
     train_events: int = 0
     epochs: list[Measured] = field(default_factory=list)
     metrics: dict[str, Measured] | None = None
+
+    def check(self) -> None:
+        """Raise TypeError where a file gave it values of other kinds."""
+        texts = (self.config, self.engine, self.variant)
+        numbers = [value for figures in (*self.epochs, *(self.metrics or {}).values()) for value in figures.values()]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.params, dict):
+            raise TypeError("names and parameters of a run")
+        if not all(isinstance(value, int | float) for value in (self.seed, self.train_events, *numbers)):
+            raise TypeError("numbers of a run")
 
     @property
     def name(self) -> str:
@@ -81,6 +91,7 @@ class Comparison:
             "runs": [asdict(outcome) for outcome in self.outcomes],
             "versions": {"python": platform.python_version()} | versions(),
             "machine": machine(),
+            "environment": environment(),
         }
         files.write_json(path, content)
 
@@ -103,9 +114,12 @@ class Comparison:
         saved = files.read_json(path, "results file")
         try:
             runs = [Outcome(**run) for run in saved["runs"]]
+            for run in runs:
+                run.check()
             same_data = saved["data"]["sha256"] == self.data["sha256"]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"--resume: {path} is no results file of this command ({error!r})") from None
+            said = shortened(repr(error))
+            raise ValueError(f"--resume: {path} is no results file of this command ({said})") from None
         if not same_data:
             raise ValueError(f"--resume: {path} is of other data; give another --out, or leave out --resume")
         self.outcomes = runs

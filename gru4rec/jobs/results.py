@@ -8,7 +8,7 @@ from typing import Any
 from gru4rec import files
 from gru4rec.baselines.of_the_papers import POPULARITY, BaselineResult
 from gru4rec.datasets.prepared import Dataset
-from gru4rec.environment import machine, versions
+from gru4rec.environment import environment, machine, versions
 from gru4rec.metrics import by_metric
 from gru4rec.published import Published
 from gru4rec.training import Run
@@ -79,6 +79,7 @@ class Results:
             "baselines": [asdict(result) | {"metrics": by_metric(result.metrics)} for result in self.baselines],
             "versions": {"python": platform.python_version()} | versions(),
             "machine": machine(),
+            "environment": environment(),
         }
 
     def _run_as_json(self, run: Run) -> dict[str, Any]:

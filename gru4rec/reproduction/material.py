@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
+
 from gru4rec import files, frames
 from gru4rec.datasets import checks, croissant, rsc15, rsc15_sample, shop_sample, shops, writing
 from gru4rec.datasets.checks import Finding
@@ -151,7 +153,7 @@ def _is_prepared(target: Target, raw: Sequence[Path], folder: Path, say: Say) ->
 def _read(target: Target, train: Path, test: Path, raw_events: int | None, synthetic: bool) -> Material:
     learned = frames.read(train)
     measured = frames.read(test, text_items=learned.has_text_items)
-    frames.check_predictable(measured, learned.frame[learned.columns.item].unique())
+    frames.check_predictable(measured, pd.Index(learned.frame[learned.columns.item].unique()))
     comparable, why = _comparable(target, learned, measured, raw_events, synthetic)
     return Material(learned, measured, checks.check([learned, measured]), comparable, why, synthetic)
 

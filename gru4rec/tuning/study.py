@@ -1,6 +1,7 @@
 """A study that several processes, on several hosts, may work on, and that survives whatever ends one of them."""
 
 import copy
+import logging
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,12 +19,15 @@ from gru4rec import signals
 
 HEARTBEAT, GRACE = 10, 60  # seconds between a running trial's signs of life; without any for so long it was cut off
 RETRIES = 2  # of a trial whose process was killed, which the trial itself may have caused
+RECONNECTIONS = 5  # tries of a storage that cannot be reached, 1, 2, 4, 8 and 16 seconds apart
 FAILURES = 3  # trials in a row that fail before a process gives up
 _POLL = 2.0  # seconds between looks at the trials of other processes
 _LOCK_TIMEOUT = 120  # seconds that SQLite waits for another process to finish writing
 _OPENINGS = 6  # tries, since of two processes that make the tables at once one fails
 _SETUP = "setup"
 DIVERGED = "diverged"  # an attribute of a trial
+LOST = (optuna.exceptions.StorageInternalError, SQLAlchemyError)  # what a lost connection raises
+log = logging.getLogger(__name__)
 # the signs of life, without which a killed process would leave its trial running for ever
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 _retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
@@ -133,9 +137,14 @@ def _storage(url: str) -> RDBStorage:
             ) from None
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as problem:
             if attempt == _OPENINGS or isinstance(problem, ArgumentError):
-                raise OSError(f"--storage cannot be used: {str(problem).splitlines()[0]}") from None
+                raise OSError(f"--storage cannot be used: {reason(problem)}") from None
             time.sleep(0.2 * attempt)
     raise AssertionError("the last attempt returns or raises")
+
+
+def reason(problem: BaseException) -> str:
+    """In a line, what the storage's driver said, where Optuna has put words of its own around it."""
+    return str(problem.__cause__ or problem).splitlines()[0]
 
 
 def check_setup(study: optuna.Study, now: dict[str, Any]) -> None:
@@ -185,8 +194,37 @@ def work(
     decides. after_trial: called with each trial of this process, and with what made it fail, else None. waiting: called
     with the numbers of the trials that other processes still run, when there is no other left to do.
 
+    A connection to the storage that is lost is tried again a few times, for half a minute in all; the trial that it was
+    lost in is run again, as that of a process without a sign of life.
+
     Raises the last error after a few trials in a row have failed, ValueError for another setup, and KeyboardInterrupt.
     """
+    lost = 0
+
+    def told(trial: FrozenTrial, problem: Exception | None) -> None:
+        nonlocal lost
+        lost = 0
+        after_trial(trial, problem)
+
+    while True:
+        try:
+            return _work(study, setup, objective, n_trials, told, waiting)
+        except LOST as problem:
+            lost += 1
+            if lost > RECONNECTIONS:
+                raise
+            log.warning("the storage of the study: %s; trying again", reason(problem))
+            time.sleep(2.0 ** (lost - 1))
+
+
+def _work(
+    study: optuna.Study,
+    setup: dict[str, Any],
+    objective: Callable[[optuna.Trial], float],
+    n_trials: int,
+    after_trial: Callable[[FrozenTrial, Exception | None], None],
+    waiting: Callable[[list[int]], None],
+) -> None:
     current: list[int] = []
 
     def watched(trial: optuna.Trial) -> float:
@@ -220,6 +258,8 @@ def work(
             if signals.came():  # the error is what a library made of the interruption
                 _queue_again(study, current)
                 raise KeyboardInterrupt from error
+            if isinstance(error, LOST):
+                raise
             problem = error
         if problem and not current:
             raise problem

@@ -6,6 +6,7 @@ a graph's missing modules are compiled on all cores before the library asks for 
 own cache works as ever.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from original.graphs.library import (
+    C_HEADERS,
+    LIBRARY,
     CLinker,
     CompileError,
     FunctionGraph,
@@ -30,20 +33,11 @@ from original.graphs.library import (
     config,
     get_module_cache,
     scalar,
+    scalar_square,
 )
 
 log = logging.getLogger(__name__)
 
-# What every module that the library generates begins with.
-_HEADERS = """#include <Python.h>
-#include <iostream>
-#include "aesara_mod_helper.h"
-#include <math.h>
-#include <numpy/arrayobject.h>
-#include <numpy/arrayscalars.h>
-#include <vector>
-#include <algorithm>
-"""
 # Without debug information, and free to compute both sides of a choice, which vector code does.
 _FLAGS = "-g0 -fno-trapping-math"
 
@@ -77,7 +71,7 @@ def precompiled_headers(folder: Path) -> list[str]:
         if not _is_whole(compiled, digest):
             folder.mkdir(parents=True, exist_ok=True)
             compiled.unlink(missing_ok=True)
-            header.write_text(_HEADERS)
+            header.write_text(C_HEADERS)
             _compile_headers(header, compiled, digest)
     except OSError as problem:
         log.debug("no precompiled header in %s: %s", folder, problem)
@@ -96,7 +90,7 @@ def _hash(path: Path) -> str:
 
 def _compile_headers(header: Path, compiled: Path, digest: Path) -> None:
     x = scalar.float32()
-    flags = CLinker().accept(FunctionGraph([x], [scalar.square(x)], clone=False)).compile_args()
+    flags = CLinker().accept(FunctionGraph([x], [scalar_square(x)], clone=False)).compile_args()
     handle, mine = tempfile.mkstemp(suffix=".gch", dir=header.parent)
     os.close(handle)
     command = [config.cxx, "-g", *flags, *(f"-I{include}" for include in cmodule.std_include_dirs())]
@@ -140,7 +134,13 @@ class ParallelVMLinker(VMLinker):
     """The library's own virtual machine; only the compilation before it runs on all cores."""
 
     def make_all(self, *args: Any, **kwargs: Any) -> Any:
-        """As the parent's."""
+        """As the parent's. Raises OSError where compiled code cannot be written, in words that name the folder."""
+        try:
+            return self._make_all(*args, **kwargs)
+        except (OSError, CompileError) as problem:
+            raise _of_the_disk(problem) or problem from None
+
+    def _make_all(self, *args: Any, **kwargs: Any) -> Any:
         if not has_compiler():
             return super().make_all(*args, **kwargs)
         with tempfile.TemporaryDirectory(prefix="gru4rec_compile_") as folder, _patching:
@@ -166,6 +166,18 @@ class ParallelVMLinker(VMLinker):
 
             with compiler_replaced(take_ready):
                 return super().make_all(*args, **kwargs)
+
+
+def _of_the_disk(problem: Exception) -> OSError | None:
+    """The error of a folder that cannot be written; None for another one. The library buries it in pages of hints."""
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if getattr(problem, "errno", None) == number or os.strerror(number) in str(problem):
+            words = f"{os.strerror(number)}: compiled C code goes to {config.compiledir}, and on its way through "
+            words += (
+                f"{tempfile.gettempdir()}; {LIBRARY.upper()}_FLAGS=base_compiledir=FOLDER and TMPDIR name other folders"
+            )
+            return OSError(number, words)
+    return None
 
 
 def _missing(nodes: Sequence[Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ over the elements of a row, with what is constant along the row kept out of it; 
 glibc has vector versions of exp and its kin, the compiler is told of them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from original.graphs.library import Apply, Elemwise, in2out, node_rewriter, optdb
@@ -27,7 +28,7 @@ __attribute__((simd("notinbranch"))) double log(double) noexcept;
 
 
 class FlatElemwise(Elemwise):
-    """``Elemwise`` of one output of one or two dimensions, with other C code."""
+    """``Elemwise`` of one or two dimensions, with other C code. PyTensor makes some of several outputs."""
 
     def c_support_code(self, **kwargs: Any) -> str:
         """See the library's COp."""
@@ -40,47 +41,54 @@ class FlatElemwise(Elemwise):
     def c_code_cache_version_apply(self, node: Apply) -> tuple[Any, ...]:
         """See the library's COp."""
         version = super().c_code_cache_version_apply(node)
-        return (*version, 6) if version else version
+        return (*version, 7) if version else version
 
     def c_support_code_apply(self, node: Apply, nodename: str) -> str:
         """The loops, in a function of their own: GCC leaves loops in the library's long ``run`` function alone."""
         types = [i.type.dtype_specs()[1] for i in node.inputs]
-        ctype = node.outputs[0].type.dtype_specs()[1]
+        made = [o.type.dtype_specs()[1] for o in node.outputs]
         whole = [i.type.shape[-1] != 1 for i in node.inputs]
-        numbers = range(len(types))
+        numbers, results = range(len(types)), range(len(made))
 
         def lines(template: str, chosen: Any = numbers) -> str:
             return "\n".join(template.format(i=i, type=types[i]) for i in chosen)
 
+        def out_lines(template: str) -> str:
+            return "\n".join(template.format(k=k, type=made[k]) for k in results)
+
         columnwise = [i for i in numbers if whole[i]]
         steady = [i for i in numbers if not whole[i]]
         task = self.scalar_op.c_code(
-            node.tag.fake_node, f"{nodename}_scalar_", [f"x{i}" for i in numbers], ["y"], {"fail": "return 1;"}
+            node.tag.fake_node,
+            f"{nodename}_scalar_",
+            [f"x{i}" for i in numbers],
+            [f"y{k}" for k in results],
+            {"fail": "return 1;"},
         )
-        arguments = "".join(f", const char *in{i}, npy_intp row{i}, npy_intp column{i}" for i in numbers)
+        arguments = "".join(f", char *out{k}, npy_intp out_row{k}, npy_intp out_column{k}" for k in results)
+        arguments += "".join(f", const char *in{i}, npy_intp row{i}, npy_intp column{i}" for i in numbers)
         return f"""
         {super().c_support_code_apply(node, nodename)}
-        static __attribute__((noinline)) int {nodename}_flat(
-            npy_intp rows, npy_intp columns, int flat, char *out, npy_intp row, npy_intp column{arguments})
+        static __attribute__((noinline)) int {nodename}_flat(npy_intp rows, npy_intp columns, int flat{arguments})
         {{
             for (npy_intp i = 0; i < rows; ++i) {{
                 if (flat) {{
-                    {ctype} *o = ({ctype}*)(out + i * row);
+                    {out_lines("{type} *o{k} = ({type}*)(out{k} + i * out_row{k});")}
                     {lines("const {type} *p{i} = (const {type}*)(in{i} + i * row{i});", columnwise)}
                     {lines("const {type} x{i} = *(const {type}*)(in{i} + i * row{i});", steady)}
                     #pragma GCC ivdep
                     for (npy_intp j = 0; j < columns; ++j) {{
                         {lines("const {type} x{i} = p{i}[j];", columnwise)}
-                        {ctype} y;
+                        {out_lines("{type} y{k};")}
                         {task}
-                        o[j] = y;
+                        {out_lines("o{k}[j] = y{k};")}
                     }}
                 }} else {{
                     for (npy_intp j = 0; j < columns; ++j) {{
                         {lines("const {type} x{i} = *(const {type}*)(in{i} + i * row{i} + j * column{i});")}
-                        {ctype} y;
+                        {out_lines("{type} y{k};")}
                         {task}
-                        *({ctype}*)(out + i * row + j * column) = y;
+                        {out_lines("*({type}*)(out{k} + i * out_row{k} + j * out_column{k}) = y{k};")}
                     }}
                 }}
             }}
@@ -90,9 +98,7 @@ class FlatElemwise(Elemwise):
 
     def c_code(self, node: Apply, nodename: str, inames: list[str], onames: list[str], sub: dict[str, str]) -> str:
         """See the library's COp."""
-        (out,), fail = onames, sub["fail"]
-        ndim = node.outputs[0].ndim
-        _, ctype, typenum = node.outputs[0].type.dtype_specs()
+        fail, ndim = sub["fail"], node.outputs[0].ndim
         types = [i.type.dtype_specs()[1] for i in node.inputs]
         numbers = range(len(inames))
 
@@ -109,31 +115,18 @@ class FlatElemwise(Elemwise):
             for i, name in enumerate(inames)
         )
         misfit = " || ".join(f"(r{i} != 1 && r{i} != rows) || (c{i} != 1 && c{i} != columns)" for i in numbers)
-        fits = f"{dim(out, ndim - 2)} == rows && {dim(out, ndim - 1)} == columns"
-        if self.inplace_pattern:
-            reused = inames[self.inplace_pattern[0]]
-            obtain = f"""
-            if ({out} != {reused}) {{ Py_XDECREF({out}); {out} = {reused}; Py_INCREF({out}); }}
-            if (!({fits})) {{ PyErr_SetString(PyExc_ValueError, "elementwise operation in place: the result is larger");
-            {fail} }}"""
-        else:
-            obtain = f"""
-            if (!{out} || !({fits}) || !PyArray_IS_C_CONTIGUOUS({out})) {{
-                npy_intp shape[] = {{{"columns" if ndim == 1 else "rows, columns"}}};
-                Py_XDECREF({out});
-                {out} = (PyArrayObject*)PyArray_EMPTY({ndim}, shape, {typenum}, 0);
-                if (!{out}) {{ {fail} }}
-            }}"""
+        obtain = "\n".join(self._obtain(node, k, inames, onames, dim, fail) for k in range(len(onames)))
         strides = [
             (f"(r{i} == 1 ? 0 : {stride(x, ndim - 2)})", f"(c{i} == 1 ? 0 : {stride(x, ndim - 1)})")
             for i, x in enumerate(inames)
         ]
-        flat = [f"{stride(out, ndim - 1)} == sizeof({ctype})"] + [
-            f"{strides[i][1]} == sizeof({types[i]})" for i in numbers if node.inputs[i].type.shape[-1] != 1
-        ]
+        flat = [
+            f"{stride(out, ndim - 1)} == sizeof({o.type.dtype_specs()[1]})"
+            for out, o in zip(onames, node.outputs, strict=True)
+        ] + [f"{strides[i][1]} == sizeof({types[i]})" for i in numbers if node.inputs[i].type.shape[-1] != 1]
         arguments = "".join(
-            f", PyArray_BYTES({name}), {strides[i][0]}, {strides[i][1]}" for i, name in enumerate(inames)
-        )
+            f", PyArray_BYTES({out}), {stride(out, ndim - 2)}, {stride(out, ndim - 1)}" for out in onames
+        ) + "".join(f", PyArray_BYTES({name}), {strides[i][0]}, {strides[i][1]}" for i, name in enumerate(inames))
         return f"""
         {{
             npy_intp rows = 1, columns = 1;
@@ -144,23 +137,42 @@ class FlatElemwise(Elemwise):
             }}
             {obtain}
             const int flat = columns == 1 || ({" && ".join(flat)});
-            if ({nodename}_flat(rows, columns, flat, PyArray_BYTES({out}),
-                    {stride(out, ndim - 2)}, {stride(out, ndim - 1)}{arguments})) {{
+            if ({nodename}_flat(rows, columns, flat{arguments})) {{
                 {fail}
             }}
         }}
         """
 
+    def _obtain(
+        self, node: Apply, k: int, inames: list[str], onames: list[str], dim: Callable[[str, int], str], fail: str
+    ) -> str:
+        """C code that makes output ``k`` an array of ``rows`` and ``columns``: a new one, the last one, or an input."""
+        out, ndim, typenum = onames[k], node.outputs[k].ndim, node.outputs[k].type.dtype_specs()[2]
+        fits = f"{dim(out, ndim - 2)} == rows && {dim(out, ndim - 1)} == columns"
+        if k in self.inplace_pattern:
+            reused = inames[self.inplace_pattern[k]]
+            return f"""
+            if ({out} != {reused}) {{ Py_XDECREF({out}); {out} = {reused}; Py_INCREF({out}); }}
+            if (!({fits})) {{ PyErr_SetString(PyExc_ValueError, "elementwise operation in place: the result is larger");
+            {fail} }}"""
+        return f"""
+            if (!{out} || !({fits}) || !PyArray_IS_C_CONTIGUOUS({out})) {{
+                npy_intp shape[] = {{{"columns" if ndim == 1 else "rows, columns"}}};
+                Py_XDECREF({out});
+                {out} = (PyArrayObject*)PyArray_EMPTY({ndim}, shape, {typenum}, 0);
+                if (!{out}) {{ {fail} }}
+            }}"""
+
 
 @node_rewriter([Elemwise])
 def _flatten(fgraph: Any, node: Apply) -> Any:
     op = node.op
-    if type(op) is not Elemwise or len(node.outputs) != 1 or node.outputs[0].ndim not in (1, 2):
+    if type(op) is not Elemwise or node.outputs[0].ndim not in (1, 2):
         return False
     if any(v.dtype.startswith(("complex", "float16")) for v in node.inputs + node.outputs):
         return False
     flat = FlatElemwise(op.scalar_op, op.inplace_pattern, op.name, op.nfunc_spec, op.openmp)
-    return [flat(*node.inputs)]
+    return flat(*node.inputs, return_list=True)
 
 
 optdb.register("gru4rec_flatten", in2out(_flatten), FLAT, position=100)

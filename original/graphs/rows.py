@@ -24,8 +24,9 @@ class TakeRows(COp):
             raise TypeError(f"TakeRows: x must be a matrix, index a vector of int32; got {x.type}, {index.type}")
         return Apply(self, [x, index], [tensor.TensorType(x.dtype, shape=(index.type.shape[0], x.type.shape[1]))()])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list[Any]) -> list[Any]:
-        """See the library's COp."""
+    def infer_shape(self, *graph_node_shapes: Any) -> list[Any]:
+        """See the library's COp; PyTensor gives no graph."""
+        shapes = graph_node_shapes[-1]
         return [(shapes[1][0], shapes[0][1])]
 
     def perform(self, node: Apply, inputs: list[Any], outputs: list[Any]) -> None:
@@ -89,8 +90,9 @@ class _RowOp(COp):
             )
         return Apply(self, [x, y, index], [x.type()])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list[Any]) -> list[Any]:
-        """See the library's COp."""
+    def infer_shape(self, *graph_node_shapes: Any) -> list[Any]:
+        """See the library's COp; PyTensor gives no graph."""
+        shapes = graph_node_shapes[-1]
         return [shapes[0]]
 
     def perform(self, node: Apply, inputs: list[Any], outputs: list[Any]) -> None:

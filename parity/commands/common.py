@@ -21,8 +21,8 @@ def add_engines(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=("cpu", "gpu", "auto"), default="auto", help="default: %(default)s")
+def add_device(parser: argparse.ArgumentParser, default: str = "auto") -> None:
+    parser.add_argument("--device", choices=("cpu", "gpu", "auto"), default=default, help="default: %(default)s")
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:

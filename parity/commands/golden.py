@@ -66,6 +66,10 @@ def execute(options: argparse.Namespace) -> int:
             results[at] = result
             progress.advance(bar)
     console.print(_table(tasks, results))
+    for name in names:
+        told = (checks.computed_on for (_, engine, _), (checks, _) in zip(tasks, results) if engine == name)
+        where = "; ".join(dict.fromkeys(filter(None, told)))
+        console.print(f"{name}: {terminal.plain(where) or 'not made'}", markup=False, highlight=False)
     for (what, name, _), (checks, _) in zip(tasks, results):
         if checks.failed:
             console.print(tables.checks_table(f"{_title(what)}, {name}", checks))
@@ -93,8 +97,9 @@ def _table(tasks, results):
         if checks.first_failure:
             check, comparison = checks.first_failure
             where = f"first past its bound: {check.name}: {comparison.where}; worst: {where}"
+        about = situations.situation(what).about if isinstance(what, str) else ""
         missing = dict.fromkeys(reason for check in checks.values() for reason in check.reasons)
-        where = "; ".join(filter(None, (where, *(f"not covered: {reason}" for reason in missing))))
+        where = "; ".join(filter(None, (about, where, *(f"not covered: {reason}" for reason in missing))))
         made.add_row(_title(what), dtype, name, tables.status(checks.verdict), f"{checks.compared:,}", *figures, where)
     return made
 

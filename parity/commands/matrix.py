@@ -20,12 +20,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--configs", type=common.positive, default=matrix.LEAST, help="at least (default: %(default)s)")
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the design (default: %(default)s)")
+    common.add_device(parser, "cpu")
     common.add_jobs(parser)
     parser.set_defaults(execute=execute, default_engines=[default, "keras"])
 
 
-def try_config(config, reference: str, candidate: str, dtype: str) -> matrix.Tried:
-    return matrix.try_config(config, engines.named(reference), engines.named(candidate), dtype)
+def try_config(config, reference: str, candidate: str, dtype: str, device: str) -> matrix.Tried:
+    first, second = (engines.for_device(engines.named(name), device) for name in (reference, candidate))
+    return matrix.try_config(config, first, second, dtype)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -33,14 +35,14 @@ def execute(options: argparse.Namespace) -> int:
     common.check_two(names)
     if len(names) != 2:
         raise ValueError(f"--engine {' '.join(names)}: two are needed, the first is the reference")
-    engines.choose_device("cpu", names)
+    device, _ = engines.choose_device(options.device, names)
     common.check_engines(names)
     configs = matrix.design(options.configs, options.seed)
     results: list = [None] * len(configs)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("configurations", total=len(configs))
-        tasks = [(config, *names, options.dtype) for config in configs]
-        for at, tried in run_all(try_config, tasks, options.jobs, "cpu", names):
+        tasks = [(config, *names, options.dtype, device) for config in configs]
+        for at, tried in run_all(try_config, tasks, options.jobs, device, names):
             results[at] = tried
             progress.advance(bar)
     console.print(_by_option(results))

@@ -24,17 +24,18 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="default: %(default)s")
     parser.add_argument("--no-golden", action="store_true", help="do not put the faults through the recordings too")
+    common.add_device(parser, "cpu")
     common.add_jobs(parser)
     parser.set_defaults(execute=execute)
 
 
-def try_setting(setting: str, reference: str, dtype: str, by_golden: bool):
+def try_setting(setting: str, reference: str, dtype: str, by_golden: bool, device: str):
     """(checks of the unfaulted engine, outcomes of the faults) in one setting."""
     from parity import selftest
     from parity.faults import FAULTS
 
     spec = engines.named("keras")
-    recorded = selftest.Reference(engines.named(reference), setting, dtype)
+    recorded = selftest.Reference(engines.for_device(engines.named(reference), device), setting, dtype)
     clean = selftest.run_checks(recorded, spec)
     faults = [fault for fault in FAULTS if fault.setting == setting and dtype in fault.dtypes]
     return clean, [selftest.try_fault(fault, recorded, spec, by_golden) for fault in faults]
@@ -45,7 +46,7 @@ def execute(options: argparse.Namespace) -> int:
     from parity.faults import FAULTS
 
     console, names = terminal.console(), [options.reference, "keras"]
-    engines.choose_device("cpu", names)
+    device, _ = engines.choose_device(options.device, names)
     common.check_engines(names)
     faults = [fault for fault in FAULTS if options.dtype in fault.dtypes]
     settings = selftest.settings_used(faults)
@@ -53,8 +54,8 @@ def execute(options: argparse.Namespace) -> int:
     results = {}
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("trying faults", total=len(settings))
-        tasks = [(setting, options.reference, options.dtype, by_golden) for setting in settings]
-        for at, result in run_all(try_setting, tasks, options.jobs, "cpu", names):
+        tasks = [(setting, options.reference, options.dtype, by_golden, device) for setting in settings]
+        for at, result in run_all(try_setting, tasks, options.jobs, device, names):
             results[settings[at]] = result
             progress.advance(bar)
     outcomes = {out.fault: out for _, tried in results.values() for out in tried}

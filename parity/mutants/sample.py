@@ -51,9 +51,11 @@ def _places(clean: Clean) -> set[tuple[str, int]]:
 
 
 def reaching(mutant: Mutant, ordered: Sequence[Clean]) -> list[str]:
-    """The names of the cases that execute the mutant's statement, in the order given.
+    """The names of the cases that execute the mutant's statement, in the order given; all where that is not known.
 
     The others run the same code with the mutant as without it.
     """
+    if not any(clean.lines for clean in ordered):
+        return [clean.name for clean in ordered]
     here = set(range(mutant.line, mutant.last_line + 1))
     return [clean.name for clean in ordered if here & set(clean.lines.get(mutant.module, ()))]

@@ -7,8 +7,9 @@ import pickle
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from parity.mutants.reached import reached
 from parity.mutants.stopping import Caught, stopping
 from parity.recordings.reading import read
 from parity.recordings.recording import Recording
+from parity.walk import lanes_in_step
 
 Tell = Callable[[str, str], None]  # (stage, what of it) that begins
 STAGES = ("golden", "matrix")
@@ -136,6 +138,19 @@ def clean(engine: str, case: Case, seconds: int, tell: Tell) -> Clean:
     imported = sorted(name for name in modules.values() if name in sys.modules)
     found = {modules[file]: sorted(numbers) for file, numbers in lines.items() if numbers}
     return Clean(case.name, verdicts, failed, round(cpu_seconds() - before, 2), found, imported)
+
+
+def imported(engine: str, tell: Tell) -> list[str]:
+    """The modules of an engine that it imports for a step and an evaluation."""
+    tell("import", engine)
+    spec, scenario = _ready(engine), situations.situation("samples-1").scenario
+    with suppress(NotImplementedError):
+        made = scenario.prepare(spec)
+        for _, batch in islice(lanes_in_step(made, scenario.params), 1):
+            made.train_step(batch.X, batch.Y, batch.R)
+        if spec.evaluation is not None:
+            spec.evaluation.ranks(made, scenario.dataset.test)
+    return sorted(module.name for module in sources.modules_of(engine) if module.name in sys.modules)
 
 
 def try_mutant(

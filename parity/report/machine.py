@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from gru4rec.environment import numpy_blas
+from gru4rec import environment
 
 # They choose kernels, threads, precisions or compilers; a report names them even where they are not set.
 VARIABLES = (
@@ -17,7 +17,9 @@ VARIABLES = (
     "TF_ENABLE_ONEDNN_OPTS",
     "XLA_FLAGS",
     "NVIDIA_TF32_OVERRIDE",
+    "GRU4REC_SYMBOLIC",
     "AESARA_FLAGS",
+    "PYTENSOR_FLAGS",
 )
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,23 +46,8 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def blas() -> list[dict[str, str]]:
-    """The libraries of linear algebra and of threads that the process has loaded, by threadpoolctl.
-
-    Where that is not installed, what NumPy was built with, which does not tell the kernel nor the number of threads.
-    """
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return [_numpy_built_with()]
-    wanted = ("user_api", "internal_api", "version", "num_threads", "architecture", "threading_layer")
-    return [{name: str(one[name]) for name in wanted if one.get(name)} for one in threadpool_info()]
-
-
-def _numpy_built_with() -> dict[str, str]:
-    built = numpy_blas()
-    wanted = {"name": "name", "version": "version", "openblas configuration": "configuration"}
-    found = {name: str(built[key]) for key, name in wanted.items() if built.get(key)}
-    return {"user_api": "blas", **found, "source": "what NumPy was built with"}
+    """The libraries of linear algebra and of threads that the process has loaded."""
+    return environment.pools()
 
 
 def variables() -> dict[str, str | None]:

@@ -88,6 +88,10 @@ def _made() -> list[Situation]:
         dropout_p_hidden=0.2, momentum=0.1, store=16, train_random_order=True,
     )  # fmt: skip
     add(
+        "cost-is-nan", "a cost that is no number in the middle of an epoch, and of a compiled program's steps",
+        "divergence", n_sample=0, batch_size=4, loss="bpr-max",
+    )  # fmt: skip
+    add(
         "scores-of-1e200", "finite weights whose squares are not: training goes on", "divergence", n_sample=0,
         batch_size=4, loss="top1",
     )  # fmt: skip
@@ -124,7 +128,7 @@ def _made() -> list[Situation]:
     for n_sample, lanes in ((0, 2), (6, 4)):
         add(
             f"short-sessions-{lanes}", "sessions of one and two events beside long ones; the lowest id comes last",
-            "start", dataset=_short, n_sample=n_sample, batch_size=lanes,
+            "start", dataset=_short, n_sample=n_sample, batch_size=lanes, time_sort=n_sample > 0,
         )  # fmt: skip
     add(
         "masks", "dropout masks of more numbers than the stream has substreams", "masks", dataset=_long, batch_size=88,

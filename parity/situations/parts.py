@@ -81,7 +81,7 @@ def _check_masks(checks: Checks, situation: Situation, wanted: Masks, spec: Engi
 def _weights(situation: Situation) -> dict[str, np.ndarray]:
     """Those after the harness's own training, with items that are level."""
     s = situation.scenario
-    engine = s.create(EngineSpec("plain", type(s.plain())))
+    engine = s.plain()
     engine.fit(s.dataset.train, s.store)
     return level_items(engine.get_weights())
 

@@ -70,7 +70,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def fault(ended: Ended, before: dict[str, bytes], after: dict[str, bytes], wanted: set[str]) -> str | None:
+def fault(out: str, ended: Ended, before: dict[str, bytes], after: dict[str, bytes], wanted: set[str]) -> str | None:
     """What is wrong with an end; None where nothing is. wanted: the names of files that a finished command leaves."""
     said = f"{ended.problem[-400:]!r}"
     if ended.status == 0:
@@ -79,7 +79,7 @@ def fault(ended: Ended, before: dict[str, bytes], after: dict[str, bytes], wante
         return f"status {ended.status}: {said}"
     if "Traceback" in ended.problem or not ended.problem.startswith("error: ") or ended.problem.count("\n") > 1:
         return f"no clear line: {said}"
-    if not any(word in ended.problem for word in ("{out}", "out", "-s", "-o", "--storage")):
+    if not any(word in ended.problem for word in (out, "--out", "-s:", "-o:", "--storage")):
         return f"it names no file: {said}"
     if lost := [name for name, value in before.items() if after.get(name) != value and name != "study.db"]:
         return f"{lost} changed"
@@ -107,7 +107,7 @@ def attack_limits(name: str, folder: Path, count: int) -> Counter:
         out = folder / f"{name}-{limit}"
         out.mkdir()
         ended = run(folder, out.name, command, limit)
-        found = fault(ended, {}, content(out), set(whole))
+        found = fault(out.name, ended, {}, content(out), set(whole))
         outcomes[f"FAULT at {limit} bytes: {found}" if found else f"status {ended.status}"] += 1
         if ended.status == 2:  # the disk has room again
             more = ["--resume"] if "-s" in command else []
@@ -139,7 +139,7 @@ def attack_mounts(name: str, folder: Path) -> Counter:
                 outcomes["no right to mount"] += 1
                 continue
             ended = run(folder, out.name, COMMANDS[name])
-            found = fault(ended, {}, content(out), set())
+            found = fault(out.name, ended, {}, content(out), set())
             outcomes[f"FAULT, {kind}: {found}" if found else f"{kind}: status {ended.status}"] += 1
     return outcomes
 
@@ -170,7 +170,7 @@ def attack_places(name: str, folder: Path) -> Counter:
         where = place(out)
         before = content(out)
         ended = run(folder, where, command)
-        found = fault(ended, before, content(out), set())
+        found = fault(out.name, ended, before, content(out), set())
         if not found and (ended.status != 2 or file.read_text() != "mine"):
             found = f"status {ended.status}, and the file holds {file.read_text()[:20]!r}"
         outcomes[f"FAULT, {kind}: {found}" if found else f"{kind}: status {ended.status}"] += 1

@@ -75,17 +75,19 @@ def hashes(*names: str) -> Callable[[Path], dict[str, str]]:
 
 def train_target(engine: str, dtype: str) -> Target:
     """``gru4rec train`` by one engine."""
-    options = "n_epochs=12,layers=16,n_sample=32,batch_size=8,loss=bpr-max,final_act=elu-0.5,momentum=0.1"
+    options = "n_epochs=12,learning_rate=0.1"
+    if engine != TOY:
+        options += ",layers=16,n_sample=32,batch_size=8,loss=bpr-max,final_act=elu-0.5,momentum=0.1"
     arguments = ["train", "train.tsv", "--engine", engine, "-d", "cpu", "--dtype", dtype, "-ss", "2000", "-ps", options,
                  "-s", "{out}/model", "--resume"]  # fmt: skip
-    return Target(f"train-{engine}-{dtype}", arguments, r"on the CPU", hashes("model"))
+    return Target(f"train-{engine}-{dtype}", arguments, r"on the CPU", hashes("model"), {"TOY_SECONDS": "0.1"})
 
 
 def tune_target(engine: str) -> Target:
     """``gru4rec tune``."""
     name, fixed = (TOY, "n_epochs=4") if engine == "toy" else (engine, "n_epochs=2,layers=8,n_sample=16,batch_size=16")
-    arguments = ["tune", "train.tsv", "-t", "test.tsv", "--space", "space.json", "--engine", name, "-d", "cpu", "-nt",
-                 "6", "-ps", fixed, "-ss", "1000", "--no-pruning", "--out", "{out}"]  # fmt: skip
+    arguments = ["tune", "train.tsv", "-t", "test.tsv", "-m", "1", "--space", "space.json", "--engine", name, "-d",
+                 "cpu", "-nt", "6", "-ps", fixed, "-ss", "1000", "--no-pruning", "--out", "{out}"]  # fmt: skip
     seconds = {"TOY_SECONDS": "0.05"}
     return Target(f"tune-{engine}", arguments, r"searched: ", lambda folder: {}, seconds, _check_study)
 
@@ -230,6 +232,8 @@ def _interrupt(run: Process, number: signal.Signals) -> str:
         return f"FAULT {number.name} is ignored"
     if status == 0:
         return "done before"
+    if status == -number and number != signal.SIGKILL:
+        return f"{number.name} before Python was ready"
     if status not in STATUS[number]:
         return f"FAULT {number.name} gives {status}: {shown[-500:]}"
     if number != signal.SIGKILL and ("Traceback" in shown or "stopped" not in shown):

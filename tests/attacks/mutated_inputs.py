@@ -22,7 +22,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -225,14 +225,23 @@ def read_record(path: Path) -> Any:
     return checkpoint.load(SimpleNamespace(cls=cls, options={}), Run("toy", "", {}), fresh)
 
 
+def record_fault(data: bytes, found: Any) -> str | None:
+    """A record that is taken is the one that was written: its checksum covers all of it."""
+    return None if json.loads(data) == json.loads(record()) else "another record"
+
+
 def read_comparison(path: Path) -> Any:
     comparison = Comparison({"sha256": {"train": "x"}}, None, [])
     comparison.take_up(path)
-    return comparison
+    for outcome in comparison.outcomes:
+        comparison.variants(outcome.config, outcome.engine)
+        comparison.find(replace(outcome, params=dict(outcome.params)))
+    return comparison, comparison.rows()
 
 
 def comparison() -> bytes:
-    run = {"config": "a", "engine": "keras", "variant": "plain", "seed": 1, "params": {"layers": [3]}}
+    run = {"config": "a", "engine": "keras", "variant": "plain", "seed": 1, "params": {"layers": [3]},
+           "epochs": [{"loss": 0.5}], "metrics": {"all": {"recall@20": 0.25}}, "train_events": 7}  # fmt: skip
     return json.dumps({"data": {"sha256": {"train": "x"}}, "runs": [run, run | {"seed": 2}]}).encode()
 
 
@@ -276,7 +285,7 @@ def readers() -> dict[str, Callable[[], Reader]]:
     for name, content in (("txt", TEXTS), ("toml", TOML), ("json", JSON)):
         found[f"options-{name}"] = partial(Reader, f".{name}", content, options.from_file, options_fault)
     found["space"] = lambda: Reader(".json", SPACES, space.read)
-    found["record"] = lambda: Reader(".training.json", [record()], read_record)
+    found["record"] = lambda: Reader(".training.json", [record()], read_record, record_fault)
     found["results"] = lambda: Reader(".json", [comparison()], read_comparison)
     found["recording"] = lambda: Reader(".npz", recording(), reading.read, recording_fault)
     return found

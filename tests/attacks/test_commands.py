@@ -18,10 +18,19 @@ def folder(tmp_path_factory):
     return made
 
 
-SLOW = [name for name in mutated_inputs.readers() if name == "parquet" or "-raw" in name]
+FAST = ("csv", "options-toml", "record")
+FEW = ("parquet", *(name for name in mutated_inputs.readers() if name.endswith("-raw") and name not in
+                    ("rsc15-raw", "movielens-raw")))  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in mutated_inputs.readers() if name not in SLOW])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+        for name in mutated_inputs.readers()
+        if name not in FEW
+    ],
+)
 def test_mutated_inputs(name):
     outcomes = mutated_inputs.in_a_child(name, 150, 1)
     assert sum(outcomes.values()) == 150 and not faults(outcomes), outcomes
@@ -29,7 +38,7 @@ def test_mutated_inputs(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", FEW)
 def test_mutated_raw_files_and_parquet(name):
     outcomes = mutated_inputs.in_a_child(name, 25, 1)
     assert sum(outcomes.values()) == 25 and not faults(outcomes), outcomes

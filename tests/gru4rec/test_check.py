@@ -150,12 +150,15 @@ def test_a_fault_is_found(tmp_path, capsys, good, name):
     assert status == (1 if "bad" in levels.values() else 0)
 
 
-def test_ratings_are_recognised_by_two_signs_of_three(tmp_path, capsys):
+def test_ratings_are_recognised_by_two_signs(tmp_path, capsys):
     rows = [(user, 7 * k + user % 5, 1_000_000_000 + 86_400 * (40 * k + user)) for user in range(130) for k in range(8)]
     frame = pd.DataFrame(rows, columns=["SessionId", "ItemId", "Time"])
     levels, said, status = found(tmp_path, capsys, frame)
     assert status == 1 and levels["ratings", "train"] == "bad"
     assert "no session has an item twice; half of the sessions last more than 280 days" in said["ratings", "train"]
+    at_once = frame.assign(Time=frame.Time // (86_400 * 80) * 86_400 * 80)
+    _, said, _ = found(tmp_path, capsys, at_once)
+    assert "44% of the events have the time of the one before" in said["ratings", "train"]
     frame["Time"] = frame.Time // 100_000
     levels, said, status = found(tmp_path, capsys, frame)
     assert levels["ratings", "train"] == "note" and status == 0

@@ -224,3 +224,18 @@ def test_a_killed_prepare_leaves_nothing_and_the_next_one_cleans_up(tmp_path):
     assert main("retailrocket", *raw, "--out", out) == 0
     names = {path.name for path in out.iterdir()}
     assert names == {f"retailrocket_{part}.tsv" for part in PARTS} | {"retailrocket_croissant.json"}
+
+
+@pytest.mark.parametrize("limit", [50_000, 250_000], ids=["the spool", "the prepared files"])
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, limit):
+    raw = sample("retailrocket", tmp_path / "raw")
+    program = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "from gru4rec import cli; sys.exit(cli.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, "prepare", "retailrocket", *map(str, raw), "--out", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2 and "nothing was prepared" in said and "File too large" in said
+    assert "events.csv" not in said and not list((tmp_path / "out").iterdir())

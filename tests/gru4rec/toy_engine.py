@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from gru4rec import files
+
 NAME = "toy_engine:GRU4Rec"  # for --engine
 OPTIONS = dict(loss="bpr-max", n_epochs=10, batch_size=32, learning_rate=0.1, momentum=0.0, layers=[100])
 OWN = dict(session_key="SessionId", item_key="ItemId", time_key="Time", dtype="float32", seed=42, dropout_seed=12345)
@@ -56,7 +58,7 @@ class GRU4Rec:
     def save(self, path):
         kept = {name: getattr(self, name) for name in (*OPTIONS, *OWN, "epochs_done")}
         kept |= {"items": self.itemidmap.index.tolist(), "follows": self.follows.tolist()}
-        Path(path).write_text(json.dumps(kept))
+        files.write_text(Path(path), json.dumps(kept))
 
     @classmethod
     def load(cls, path):

@@ -50,6 +50,13 @@ def test_batches_are_those_of_a_plain_loop(lengths, B, n_sample, time_sort, rand
 
     positions = batches.schedule(found.offsets, batches.session_order(found, time_sort), B, n_sample)
     assert len(positions) == len(expected)
+    read_by = np.cumsum([len(X) for X, _, _ in expected])
+    np.testing.assert_array_equal(positions.events_by_step(), read_by)
+    for first in range(0, len(positions), 3):  # laid out from anywhere, the rows are the same
+        found_rows = batches.Schedule(found.offsets, batches.session_order(found, time_sort), B, n_sample)
+        np.testing.assert_array_equal(found_rows.rows(first, first + 2), np.asarray(positions)[first : first + 2])
+        found_rows._BLOCK = 2
+        np.testing.assert_array_equal(list(found_rows), np.asarray(positions))
     ends = set(found.offsets[1:] - 1)
     for row, (X, Y, R) in zip(positions, expected):
         read = row[row >= 0]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def assert_equal(found, wanted):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
-def test_a_process_that_is_killed_ends_the_others_and_nothing_is_lost(files, uninterrupted, killed, tmp_path):
+def test_a_process_that_is_killed_ends_the_others_and_nothing_is_lost(files, killed, tmp_path):
     model, address = tmp_path / "model", f"127.0.0.1:{launch.free_port()}"
     more = ("-ps", f"{TAME},n_epochs=400", "--devices", 4)
     running = [start(files, model, number, address, *more) for number in range(2)]
@@ -130,11 +131,9 @@ def test_a_process_that_is_killed_ends_the_others_and_nothing_is_lost(files, uni
         begin = time.monotonic()
         text, _ = running[1 - killed].communicate(timeout=60)
         assert time.monotonic() - begin < 60
-        assert running[1 - killed].returncode not in (0, 1)
-        assert text.strip()
-        if killed == 1:  # process 0 is where the others are known; without it they are ended by JAX
-            assert running[0].returncode == 2
-            assert "error: another process of this training has ended, or cannot be reached" in text
+        # by an error of the exchange, or by JAX, which ends a process that waits for one without a sign of life
+        assert running[1 - killed].returncode in (2, -signal.SIGABRT)
+        assert re.search("error: another process of this training has ended|another task died", text), text[-2000:]
     finally:
         for process in running:
             process.kill()

@@ -157,3 +157,12 @@ def test_one_assignment_has_to_explain_every_metric(moved):
     spoilt = {N: (recall, mrr + 1e-5) for N, (recall, mrr) in recorded.items()}
     assert fewest_moved(low, low, high, spoilt, 1e-12) is None
     assert fewest_moved(low, low, low, recorded, 1e-12) == (0 if moved == 0 else None)
+
+
+def test_a_loss_is_judged_to_rounding_beyond_the_digits_that_were_recorded():
+    whole = recording(FAST)
+    checks = replay(FAST, PLAIN)
+    printed = checks["loss"].by_tensor["loss of epoch 1"]
+    assert printed.error.relative <= printed.bound < 1e-12
+    off = golden.replay(replace(whole, epoch_loss=whole.epoch_loss + 1.1e-6), engines.named(PLAIN))
+    assert off["loss"].first_failure.tensor == "loss of epoch 1"

@@ -428,6 +428,15 @@ def test_a_second_start_goes_on(tmp_path, monkeypatch, capsys):
         run("--sample", str(size), "--seed", "1", "--out", str(out))
 
 
+def test_a_quick_start_puts_no_unfaulted_engine_through_the_cases(tmp_path, monkeypatch):
+    out = tmp_path / "mutants.json"
+    monkeypatch.setattr(trial, "clean", None)  # which would run it
+    run("--sample", "3", "--quick", "--out", str(out))
+    kept = Book.read(out)
+    assert len(kept.entries) == 3 and all(each.outcome for each in kept.entries)
+    assert [clean["lines"] for clean in kept.baselines[TOY]] == [{}] * len(NAMES)
+
+
 def test_the_exit_status_is_0_when_every_survivor_is_known(tmp_path, monkeypatch):
     out = tmp_path / "mutants.json"
     monkeypatch.setattr(command.book, "equivalents", dict)

@@ -12,7 +12,7 @@ import pytest
 
 from original.graphs.c_backend import c_mode
 from original.graphs.compilation import compiler_replaced, has_compiler, precompiled_headers
-from original.graphs.library import cmodule, config, function, tensor
+from original.graphs.library import LIBRARY, cmodule, config, function, tensor
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="there is no C++ compiler")
@@ -126,7 +126,7 @@ def test_a_blank_in_the_compile_folder_changes_nothing(tmp_path):
     for name in ("plain", "with a blank"):
         (tmp_path / name).mkdir()
         environment = os.environ | {"HOME": str(tmp_path / name), "PYTHONPATH": str(ROOT)}
-        environment.pop("AESARA_FLAGS", None)
+        environment.pop(f"{LIBRARY.upper()}_FLAGS", None)
         done = subprocess.run([sys.executable, "-c", FLAGS], capture_output=True, text=True, env=environment, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         found.append(done.stdout)

@@ -142,7 +142,7 @@ def test_other_types_are_an_error_when_the_graph_is_made(op, x, y, index):
 @pytest.fixture(scope="module")
 def scatter(uncompiled):
     """``add`` and ``assign`` on the occurrences in a given order: (x, y, index, last, real, order) -> x."""
-    x, y, real = tensor.dmatrices(3)
+    x, y, real = tensor.dmatrix(), tensor.dmatrix(), tensor.dcol()
     index, last, order = tensor.ivector(), tensor.ivector(), tensor.ivector()
 
     def function(changed):
