@@ -21,7 +21,7 @@ from keras_port import backend, numbers
 from keras_port.model import SessionModel
 from keras_port.settings import Settings
 
-MOST = 32
+MOST = 256  # more than the sizes that are asked for: one that is forgotten is compiled, and takes memory, again
 
 # options that no program depends on, at their defaults
 _SHAPELESS = {
