@@ -67,9 +67,9 @@ parity: $(VENV)/.installed-original,jax
 	$(VENV)/bin/python -m parity selftest
 	$(VENV)/bin/python -m parity run --steps 12 --out runs/parity $(ARGS)
 
-# The recordings in two compilers of original and in Keras, and three of them in compiled C, which takes its time.
+# The recordings by original through JAX and by Keras, and three of them in compiled C, which takes its time.
 golden: $(VENV)/.installed-original,jax
-	$(VENV)/bin/python -m parity golden --engine original-jax --engine keras $(ARGS)
+	$(VENV)/bin/python -m parity golden --engine original-jax --engine keras parity/recordings $(ARGS)
 	$(VENV)/bin/python -m parity golden --engine original $(IN_C) $(ARGS)
 
 bench: $(VENV)/.installed-original,jax

@@ -35,7 +35,7 @@ setup(
         "parity.mutants": ["*.json"],
         "parity.report": ["*.json", "*.css", "templates/*"],
     },
-    entry_points={"console_scripts": ["gru4rec=gru4rec.cli:main"]},
+    entry_points={"console_scripts": ["gru4rec=gru4rec.cli:program"]},
     # From below: pandas 3, Polars 2 and Keras 3.15 start at Python 3.11. From above: what no wheel is known for.
     python_requires=">=3.11,<3.15",
     # What keras_port, gru4rec and parity need. original is an extra.
@@ -47,6 +47,8 @@ setup(
         # only. There keras_port runs on JAX or PyTorch: KERAS_BACKEND=jax with the extra jax.
         'tensorflow==2.21.*; python_version < "3.14"',
         "keras>=3.12,<4",
+        # A .keras file holds HDF5, whose declared sizes are looked at before Keras reads it.
+        "h5py>=3.10,<4",
         "pandas>=3,<4",
         "polars>=2.1,<3",
         "matplotlib>=3.10,<4",
@@ -99,13 +101,20 @@ setup(
         "postgresql": ["psycopg[binary]>=3.2,<4"],
         # The example service, and its load test.
         "serving": ["fastapi>=0.115,<1", "uvicorn>=0.30,<1", "httpx>=0.27,<1"],
+        # GRU4Rec.export(path, form="onnx"), and what runs such a file.
+        "onnx": [
+            'tf2onnx>=1.17,<2; python_version < "3.14"',  # where TensorFlow is
+            "onnx>=1.17,<2", "onnxruntime>=1.20,<2",
+        ],
         # The pages as a site, its notebooks run by the build.
         "docs": [
             "sphinx>=8,<10", "furo>=2025", "myst-nb>=1.3,<2", "ipykernel>=6", "sphinx-copybutton>=0.5",
             "latex2mathml>=3.77",
         ],
         "test": [
-            # of the example service, as in the extra serving
+            # of the extras serving and onnx
+            'tf2onnx>=1.17,<2; python_version < "3.14"', 'onnx>=1.17,<2; python_version < "3.14"',
+            'onnxruntime>=1.20,<2; python_version < "3.14"',
             "fastapi>=0.115,<1", "httpx>=0.27,<1",
             "pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "mlcroissant>=1.1,<2",
             "ruff>=0.8", "mypy>=1.15,<3", "pandas-stubs>=3,<4",

@@ -62,7 +62,7 @@ def measure(n_items, units, seconds):
     chunks = [source.chunk(number) for number in range(8)]
 
     def run(chunk):
-        return programs.run(step.run_steps, gru.model, variables, chunk)
+        return programs.run(step.run_steps, gru.model, variables, chunk)[0]
 
     before = resident()
     start = time.perf_counter()

@@ -2,7 +2,7 @@
 
 import sys
 
-from gru4rec.cli import main
+from gru4rec.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -45,6 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
     return run(TRAIN, arguments)
 
 
+def program() -> int:
+    """What the installed command does: :func:`main`, whose status no signal changes while Python ends."""
+    status = main()
+    signals.ignore()
+    return status
+
+
 def script(*words: str) -> int:
     """What a script does that stands for a command of these first words."""
     return main([*words, *sys.argv[1:]])

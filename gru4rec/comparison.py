@@ -100,12 +100,16 @@ class Comparison:
 
     def tables(self) -> Iterator[Table]:
         """What is shown: next item, whole lists, parts of the predictions, pairs."""
-        yield self._table("Next item", "all", measures.NEXT, self.cut_offs)
+        last = self.cut_offs[-1]
+        next_item = [f"{metric}@{N}" for metric in measures.NEXT[:-1] for N in self.cut_offs]
+        yield self._table("Next item", [*next_item, f"{measures.NEXT[-1]}@{last}"])
         longest = [N for N in self.cut_offs if any(r["metric"] == "coverage" and r["N"] == N for r in self.rows)][-1:]
         if longest:
-            yield self._table("Remaining items of the session", "all", measures.REST, longest)
-            yield self._table("The lists", "all", (*measures.LIST, *measures.WHOLE), longest, intervals=False)
-        yield self._parts_table(self.cut_offs[-1])
+            rest = [f"{metric}@{N}" for metric in measures.REST for N in longest]
+            yield self._table("Remaining items of the session", rest)
+            whole = [f"{metric}@{N}" for metric in (*measures.LIST, *measures.WHOLE) for N in longest]
+            yield self._table("The lists", whole, intervals=False)
+        yield self._parts_table(last)
         if self.pairs:
             yield self._pairs_table()
 
@@ -116,10 +120,7 @@ class Comparison:
         wanted = name, part, metric, N
         return next((r for r in self.rows if (r["model"], r["part"], r["metric"], r["N"]) == wanted), None)
 
-    def _table(
-        self, title: str, part: str, metrics: tuple[str, ...], cut_offs: Any, intervals: bool = True
-    ) -> Table:
-        headings = [f"{metric}@{N}" for metric in metrics for N in cut_offs]
+    def _table(self, title: str, headings: list[str], intervals: bool = True) -> Table:
         present = [h for h in headings if any(f"{r['metric']}@{r['N']}" == h for r in self.rows)]
         note = f"Ranks: {self.mode}"
         if intervals and self.resamples:
@@ -127,7 +128,7 @@ class Comparison:
         made = terminal.make_table(title, "model", *present, right=present, caption=note if intervals else None)
         made.columns[0].no_wrap = True
         for name in self._names():
-            found = [self._find(name, part, *_split(heading)) for heading in present]
+            found = [self._find(name, "all", *_split(heading)) for heading in present]
             made.add_row(name, *(f"{row['value']:.4f}" if row else "" for row in found))
             if intervals and self.resamples:
                 halves = (f"±{(row['high'] - row['low']) / 2:.4f}" if row else "" for row in found)

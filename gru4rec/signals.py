@@ -45,11 +45,19 @@ def watched() -> Iterator[_Watch]:
         return
     numbers = [signal.SIGINT, signal.SIGTERM]
     before = {number: signal.signal(number, watch.take) for number in numbers}
+    unraisable = sys.unraisablehook
+
+    def said(dropped: Any) -> None:
+        if not (watch.number is not None and issubclass(dropped.exc_type, KeyboardInterrupt)):
+            unraisable(dropped)
+
+    sys.unraisablehook = said  # what a callback drops is raised again: no traceback need say so
     _watches.append(watch)
     try:
         yield watch
     finally:
         _watches.remove(watch)
+        sys.unraisablehook = unraisable
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -63,6 +71,12 @@ def check() -> None:
     """Raise KeyboardInterrupt where a signal came and was dropped."""
     if came():
         raise KeyboardInterrupt
+
+
+def ignore() -> None:
+    """Let no signal change the status of a process that is done."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def status(watch: _Watch) -> int:

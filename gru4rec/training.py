@@ -158,7 +158,8 @@ def fit(
     try:
         gru.fit(data, sample_store=sample_store, on_step=on_step, on_epoch_end=on_epoch_end, **more)
         if gru.error_during_train:
-            raise _Diverged(f"the loss became no number in epoch {len(run.epochs) + 1}")
+            unsaid = f"the loss became no number in epoch {len(run.epochs) + 1}"
+            raise _Diverged(getattr(gru, "fault", "") or unsaid)
     except _Diverged as problem:
         run.diverged, run.fault = True, str(problem)
     finally:

@@ -26,13 +26,23 @@ class Progress(NamedTuple):
 
 
 def check(callbacks: Any) -> None:
-    """Raise ValueError for a callback that changes a Keras optimizer, which GRU4Rec's updates are not."""
-    for callback in getattr(callbacks, "callbacks", callbacks) or ():
+    """Raise ValueError for a callback that changes a Keras optimizer, which GRU4Rec's updates are not.
+
+    TypeError for what is no callback.
+    """
+    for callback in _each(callbacks):
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(f"callbacks: {type(callback).__name__}; keras.callbacks.Callback, or a list, is accepted")
         if isinstance(callback, _OF_AN_OPTIMIZER):
             raise ValueError(
                 f"callbacks: {type(callback).__name__} works on a Keras optimizer, and the updater of GRU4Rec is none; "
                 "learning_rate stays as it is for a whole training"
             )
+
+
+def _each(callbacks: Any) -> list[Any]:
+    """Callbacks as Keras takes them: none, one, a list of them, lists within lists, or a ``CallbackList``."""
+    return keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or ())
 
 
 class ProgressReport(keras.callbacks.Callback):
@@ -77,7 +87,7 @@ def as_list(
             callbacks.append(callback)
         return callbacks
     return keras.callbacks.CallbackList(
-        [*(callbacks or ()), *more],
+        [*_each(callbacks), *more],
         add_history=True,
         add_progbar=verbose != 0,
         model=model,

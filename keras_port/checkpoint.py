@@ -267,6 +267,14 @@ def of_keras(model: Any) -> Checkpoint:
     return Checkpoint(model.settings, model.item_ids, weights, dict(model.training.to_arrays()))
 
 
+def digest_of(found: Checkpoint) -> str:
+    """SHA-256 over all of a checkpoint."""
+    tensors = {f"weight/{name}": values for name, values in found.weights.items()}
+    tensors |= {f"state/{name}": np.asarray(values) for name, values in found.state.items()}
+    tensors |= item_ids.to_arrays(found.item_ids)
+    return files.digest(tensors, {"settings": json.dumps(found.settings.as_dict())})
+
+
 def to_keras_store(store: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Put arrays into a model's part of a Keras file, whose names have no slashes."""
     for name, values in arrays.items():
@@ -282,14 +290,21 @@ def from_keras_store(store: Any) -> dict[str, np.ndarray]:
     return found
 
 
-def write_ids(ids: np.ndarray, folder: str) -> None:
-    """Write item ids to ``item_ids.json`` in the folder of a Keras file's assets: their type, and each."""
+def write_ids(ids: np.ndarray, digest: str | None, folder: str) -> None:
+    """Write item ids to ``item_ids.json`` in the folder of a Keras file's assets: their type, and each.
+
+    ``digest``: of the whole model, :func:`digest_of`; None where it has no state of a training.
+    """
     kind = "text" if ids.dtype.kind == "O" else ids.dtype.name
-    Path(folder, "item_ids.json").write_text(json.dumps({"type": kind, "ids": ids.tolist()}), encoding="utf-8")
+    told = {"type": kind, "ids": ids.tolist(), "sha256": digest}
+    Path(folder, "item_ids.json").write_text(json.dumps(told), encoding="utf-8")
 
 
-def read_ids(folder: str, n_items: int) -> np.ndarray:
-    """The item ids of :func:`write_ids`. Raises ValueError unless they are ``n_items`` different ones of one type."""
+def read_ids(folder: str, n_items: int) -> tuple[np.ndarray, str | None]:
+    """The item ids of :func:`write_ids`, and the digest, None in files of earlier releases.
+
+    Raises ValueError unless they are ``n_items`` different ones of one type.
+    """
     path = Path(folder, "item_ids.json")
     if not path.exists():
         raise ValueError("item_ids.json is missing: the model has no item ids")
@@ -307,4 +322,4 @@ def read_ids(folder: str, n_items: int) -> np.ndarray:
     if values.tolist() != ids or values.dtype.kind not in "iufO":
         raise ValueError(f"item_ids.json: the ids are no {kind}")
     item_ids.check_complete(values, n_items)
-    return values
+    return values, found.get("sha256")

@@ -315,8 +315,11 @@ def count_above(
             inputs["items"] = np.pad(listed, (0, width - count)).astype(np.int32)
             inputs["listed"] = np.arange(width) < count
         if noise is not None:
-            drawn = 1e-10 * noise.rand(E, count)
-            inputs["noise"] = np.pad(drawn, ((0, 0), (0, width - count))).astype(H.dtype)
+            drawn = np.zeros((E, width + (listed is not None)))
+            drawn[:, :count] = noise.rand(E, count)
+            if listed is not None:
+                drawn[:, -1] = noise.rand(E)  # of a target that is not listed
+            inputs["noise"] = (1e-10 * drawn).astype(H.dtype)
         found = [backend.to_numpy(count)[: len(H[part])] for count in programs.read(count_block, model, inputs)]
         counts.append(np.stack(found))
     return tuple(np.concatenate(counts, axis=1))
@@ -326,7 +329,8 @@ def count_block(model: SessionModel, given: Mapping[str, Any]) -> tuple[Any, Any
     """:func:`count_above` for one block of events, E of them.
 
     given: ``H`` (E, L), ``target`` (E,), its ``column`` (E,), -1 for one that is not listed; for a list ``items`` (W,)
-    and ``listed`` (W,), false where the list is filled up; ``noise`` (E, W) that is added.
+    and ``listed`` (W,), false where the list is filled up; ``noise`` that is added, (E, W), with a list
+    (E, W + 1), whose last is that of an unlisted target.
     """
     H, has_list = given["H"], "items" in given
     columns: Any = model.split.real_columns()
@@ -342,8 +346,7 @@ def count_block(model: SessionModel, given: Mapping[str, Any]) -> tuple[Any, Any
         columns = ops.reshape(ops.concatenate([given["listed"], ops.ones((1,), "bool")]), (1, -1))
     yhat = model.scorer.activation(scores, columns, False)
     if "noise" in given:
-        noise = given["noise"]
-        yhat = yhat + (ops.pad(noise, ((0, 0), (0, 1))) if has_list else noise)
+        yhat = yhat + given["noise"]
     target = ops.take_along_axis(yhat, column, axis=1)
     ranked = yhat[:, :-1] if has_list else yhat
     # not (score <= target) is score > target, and true for NaN, which is never ranked first

@@ -8,9 +8,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_port import batches, checkpoint, evaluation, events, item_ids, prediction, serving, training
+from keras_port import batches, checkpoint, evaluation, events, item_ids, keras_file, prediction, serving, training
 from keras_port.callbacks import check as check_callbacks
-from keras_port.events import Columns
 from keras_port.model import SessionModel
 from keras_port.settings import OPTIONS, Settings, whole_number
 from keras_port.training import Step, Trainer
@@ -19,8 +18,7 @@ from keras_port.training import Step, Trainer
 class GRU4Rec:
     """GRU4Rec v2 with the published options, in their published order, on Keras 3; further options by name.
 
-    Options are attributes too; once there are weights only ``n_epochs`` can be set. ``pickle`` and ``copy.deepcopy``
-    make whole copies, without the training data.
+    Options are attributes too. ``pickle`` and ``copy.deepcopy`` make whole copies, without the training data.
 
     Args:
         loss: and all further options, with what is accepted: see :class:`keras_port.settings.Settings`.
@@ -73,18 +71,15 @@ class GRU4Rec:
     def fit(self, data: Any, sample_store: int = 10_000_000, retrain: bool = False, *, resume: bool = False,
             callbacks: Any = None, validation_data: Any = None, on_step: Any = None, on_epoch_end: Any = None,
             verbose: Any = 0) -> keras.callbacks.History:  # fmt: skip
-        """Train for ``n_epochs`` epochs; a NaN cost, or weights that are not finite, end it by ``error_during_train``.
+        """Train for ``n_epochs`` epochs; the first step with a NaN cost, or a weight that is not finite, ends it.
 
         Args:
-            data: pandas or Polars DataFrame of events.
-            sample_store: negative samples drawn ahead; 0 draws them step by step.
+            data, sample_store: pandas or Polars frame of events; negative samples drawn ahead, 0 draws them as needed.
             retrain: go on from the present weights with new data, whose unseen items are appended.
             resume: go on exactly where a model stopped, up to ``n_epochs``; the data must be the same.
-            callbacks: Keras callbacks.
             validation_data: events on which ``val_recall@20`` and ``val_mrr@20`` are taken after each epoch.
-            on_step: called with a :class:`~keras_port.callbacks.Progress` after each call of many steps.
-            on_epoch_end: called with (epoch, loss) after each epoch.
-            verbose: as in ``keras.Model.fit``.
+            on_step, on_epoch_end: called with a :class:`.Progress` after many steps; with (epoch, loss) after an epoch.
+            callbacks, verbose: as in ``keras.Model.fit``.
 
         Raises:
             RuntimeError: retrain or resume of a model without weights. TypeError: ``data`` is no frame.
@@ -115,9 +110,10 @@ class GRU4Rec:
         self._name(trainer, np.arange(trainer.model.n_items))
 
     def _read(self, data: Any, sample_store: Any, known: np.ndarray | None = None) -> tuple[events.Events, int]:
-        store, found = whole_number("sample_store", sample_store, 0), events.read(data, Columns.of(self._settings))
-        batches.check(found, self._settings, Columns.of(self._settings))
-        return found if known is None else found.numbered(known, Columns.of(self._settings)), store
+        columns, store = events.Columns.of(self._settings), whole_number("sample_store", sample_store, 0)
+        found = events.read(data, columns)
+        batches.check(found, self._settings, columns)
+        return found if known is None else found.numbered(known, columns), store
 
     def _name(self, trainer: Trainer, ids: np.ndarray | None = None) -> None:
         self.trainer, trainer.model.item_ids = trainer, trainer.model.item_ids if ids is None else ids
@@ -148,8 +144,13 @@ class GRU4Rec:
 
     @property
     def error_during_train(self) -> bool:
-        """Whether a NaN cost, or a weight that is not finite, ended the last training."""
+        """Whether a NaN cost, or a weight that is not finite, ended the last training, in that step."""
         return self.trainer is not None and self.trainer.state.diverged
+
+    @property
+    def fault(self) -> str:
+        """The same in words: epoch, step, lane and weight; '' where there was none, and in a loaded model."""
+        return self.trainer.state.fault if self.trainer else ""
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Weights by name: Wx0, Wh0, Wrz0, Bh0, ..., Wy, By; E with a separate embedding, D with ``dwell_time``."""
@@ -216,9 +217,9 @@ class GRU4Rec:
         """Top-k next items of a session, of many, or of a frame's; see :func:`keras_port.serving.recommend`."""
         return serving.recommend(self._trainer.model, self._ids, session_items, k, times, **chosen)
 
-    def export(self, path: str | os.PathLike, k: int = 20) -> None:
-        """Write a TensorFlow SavedModel that serves top-k; see :func:`keras_port.serving.export`."""
-        serving.export(self._trainer.model, self._ids, path, k)
+    def export(self, path: str | os.PathLike, k: int = 20, form: str = "savedmodel") -> None:
+        """Write a TensorFlow SavedModel, or ONNX, that serves top-k; see :func:`keras_port.serving.export`."""
+        serving.export(self._trainer.model, self._ids, path, k, form)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write weights, settings, item ids, optimizer state, random streams and epochs done to one file, whole."""
@@ -226,8 +227,8 @@ class GRU4Rec:
 
     @classmethod
     def load(cls, path: str | os.PathLike, **options: Any) -> "GRU4Rec":
-        """Read a file of :meth:`save`. Raises ValueError for one that is damaged; options: as in :meth:`from_model`."""
-        return cls.from_model(checkpoint.read(path), **options)
+        """Read a file of :meth:`save`, or a .keras one. ValueError: damaged; options: as in :meth:`from_model`."""
+        return cls.from_model((keras_file.load if keras_file.is_one(path) else checkpoint.read)(path), **options)
 
     @classmethod
     def from_model(cls, model: SessionModel | checkpoint.Checkpoint, **options: Any) -> "GRU4Rec":

@@ -71,10 +71,9 @@ def joined(known: np.ndarray, new: np.ndarray) -> np.ndarray:
         return np.concatenate([known, new.astype(known.dtype)])
     whole = [int(value) for value in (*known, *new)]
     for dtype in (known.dtype, np.dtype(np.int64), np.dtype(np.uint64)):
-        try:
-            ids = np.array(whole, dtype)
-        except OverflowError:
+        if dtype.kind in "iu" and not np.iinfo(dtype).min <= min(whole) <= max(whole) <= np.iinfo(dtype).max:
             continue
+        ids = np.array(whole, dtype)
         if [int(value) for value in ids] == whole:
             return ids
     raise ValueError(f"data: new items of type {new.dtype} do not fit the model's, of type {known.dtype}")

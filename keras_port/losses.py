@@ -22,6 +22,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_port.optimizers import is_off
 from keras_port.settings import Settings
 
 LOG_FLOOR = 1e-24  # inside the logarithms, as published
@@ -92,13 +93,13 @@ class SessionLoss(keras.losses.Loss):
 class _Smoothed(SessionLoss):
     """Label smoothing s: (1 - s*K/(K-1)) * nll(target) + s/(K-1) * sum_j nll_j, K = M + n_sample."""
 
-    def __init__(self, smoothing: float = 0.0, **kwargs: Any):
+    def __init__(self, smoothing: Any = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.smoothing = smoothing
 
     def per_lane(self, scores: Scores) -> Any:
         target = self.nll(scores.target)[:, 0]
-        if not self.smoothing:
+        if is_off(self.smoothing):
             return target
         share = self.smoothing / (scores.count - 1.0)
         return (1.0 - share * scores.count) * target + share * scores.total(self.nll(scores.yhat))
@@ -152,7 +153,7 @@ class TOP1Max(SessionLoss):
 class BPRMax(SessionLoss):
     """-log(sum_j w_j sigmoid(yhat_target - yhat_j) + 1e-24) + bpreg * sum_j w_j yhat_j^2, w the same."""
 
-    def __init__(self, bpreg: float = 1.0, **kwargs: Any):
+    def __init__(self, bpreg: Any = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.bpreg = bpreg
 
@@ -169,14 +170,14 @@ def _top1_terms(scores: Scores) -> Any:
     return ops.sigmoid(scores.yhat - scores.target) + ops.sigmoid(scores.yhat * scores.yhat)
 
 
-def from_settings(settings: Settings) -> SessionLoss:
-    """The Keras loss that the settings name, reduced to the sum over the lanes."""
+def from_settings(settings: Settings, smoothing: Any, bpreg: Any) -> SessionLoss:
+    """The Keras loss that the settings name, reduced to the sum over the lanes, with these numbers in it."""
     options = {"dtype": settings.dtype, "reduction": "sum"}  # Keras' mean rounds to float32 outside TensorFlow
     return {
-        "cross-entropy": lambda: CrossEntropy(settings.smoothing, **options),
-        "xe_logit": lambda: LogitCrossEntropy(settings.smoothing, **options),
+        "cross-entropy": lambda: CrossEntropy(smoothing, **options),
+        "xe_logit": lambda: LogitCrossEntropy(smoothing, **options),
         "bpr": lambda: BPR(**options),
         "top1": lambda: TOP1(**options),
         "top1-max": lambda: TOP1Max(**options),
-        "bpr-max": lambda: BPRMax(settings.bpreg, **options),
+        "bpr-max": lambda: BPRMax(bpreg, **options),
     }[settings.loss]()

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_port import backend, checkpoint, losses
+from keras_port import backend, checkpoint, losses, numbers
 from keras_port.distribution import Split
 from keras_port.layers import DwellTable, ItemScorer, ItemTable, SessionGRU
 from keras_port.settings import Settings
@@ -60,11 +60,12 @@ class SessionModel(keras.Model):
             for k, (units, width) in enumerate(zip(settings.layers, widths))
         ]
         self.scorer = ItemScorer(n_items, settings.layers[-1], settings.final_act, name="scorer", **policy)
-        self.session_loss = losses.from_settings(settings)
         self.built = True
         self.optimizer = None  # standard callbacks ask for a Keras optimizer; the updates are none of its kind
         self.item_ids: np.ndarray | None = None  # (n,) ids in index order, once they are known; saved with the model
         self.training: Training | None = None  # once it is trained; saved with the model
+        self.saved_digest: str | None = None  # of the file that it was loaded from
+        self.known_finite = False  # that all weights are, since they were last written
 
     @property
     def known_ids(self) -> np.ndarray:
@@ -126,7 +127,9 @@ class SessionModel(keras.Model):
         if "log_q" in batch:
             By = By - ops.expand_dims(batch["log_q"], 1)  # o - log_q, as o = h·Wyᵀ + By
         yhat = self.scorer(hidden[-1], Wy, By, columns=columns, training=True)
-        total = self.session_loss(ops.cast(lanes, yhat.dtype), yhat, sample_weight=batch.get("weights"))
+        given = numbers.within(self.settings, batch)
+        loss = losses.from_settings(self.settings, given.smoothing, given.bpreg)
+        total = loss(ops.cast(lanes, yhat.dtype), yhat, sample_weight=batch.get("weights"))
         return total / lanes.shape[0], hidden
 
     def through_layers(
@@ -145,13 +148,13 @@ class SessionModel(keras.Model):
 
     def dropout_of(self, batch: Mapping[str, Any]) -> Callable[[str, Any], Any]:
         """``apply(site, x)``: x, or at a dropout site x times its mask, divided by the retain probability."""
-        sites = {name: (j, retain) for j, (name, _, retain) in enumerate(self.settings.dropout_sites)}
+        sites = {name: j for j, (name, _, _) in enumerate(self.settings.dropout_sites)}
+        given = numbers.within(self.settings, batch)
 
         def apply(name: str, x: Any) -> Any:
             if name not in sites:
                 return x
-            j, retain = sites[name]
-            return x * ops.cast(batch[f"mask{j}"], x.dtype) / retain
+            return x * ops.cast(batch[f"mask{sites[name]}"], x.dtype) / given.retain(name)
 
         return apply
 
@@ -172,6 +175,7 @@ class SessionModel(keras.Model):
 
     def load_own_variables(self, store: Any) -> None:
         """Take the state of the training from a Keras file."""
+        self.known_finite = False
         if self.training is None:
             self.training = checkpoint.Loaded()
         self.training.from_arrays(checkpoint.from_keras_store(store))
@@ -179,8 +183,9 @@ class SessionModel(keras.Model):
     def save_assets(self, dir_path: str) -> None:
         """Put the item ids into a Keras file."""
         if self.item_ids is not None:
-            checkpoint.write_ids(self.item_ids, dir_path)
+            digest = None if self.training is None else checkpoint.digest_of(checkpoint.of_keras(self))
+            checkpoint.write_ids(self.item_ids, digest, dir_path)
 
     def load_assets(self, dir_path: str) -> None:
         """Take the item ids from a Keras file."""
-        self.item_ids = checkpoint.read_ids(dir_path, self.n_items)
+        self.item_ids, self.saved_digest = checkpoint.read_ids(dir_path, self.n_items)

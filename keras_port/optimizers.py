@@ -9,7 +9,7 @@ A rule is a pair of functions, for dense and for row tensors, and a named tuple 
 the tensor's shape, and 0 at the start.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,12 +113,8 @@ def adagrad() -> Rule:
 class _RunningMean(NamedTuple):
     """mean = b*mean + (1-b)*values. b and 1 - b are rounded to float32 one by one, as published."""
 
-    keep: float
-    new: float
-
-    @classmethod
-    def of(cls, b: float) -> "_RunningMean":
-        return cls(_float32(b), _float32(1.0 - b))
+    keep: Any
+    new: Any
 
     def dense(self, mean: Any, values: Any) -> Any:
         return self.keep * mean + self.new * values
@@ -130,9 +126,14 @@ class _RunningMean(NamedTuple):
         return table, read_rows(table, occurrences)
 
 
-def rmsprop(b: float) -> Rule:
+def decay(b: float) -> tuple[float, float]:
+    """A decay rate b, and 1 - b, as the published program holds them."""
+    return _float32(b), _float32(1.0 - b)
+
+
+def rmsprop(b: tuple[Any, Any]) -> Rule:
     """a = b*a + (1-b)*g²; step = g / sqrt(a + eps) (Tieleman and Hinton 2012)."""
-    mean = _RunningMean.of(b)
+    mean = _RunningMean(*b)
 
     def dense(g: Any, state: Accumulated) -> tuple[Any, Accumulated]:
         a = mean.dense(state.acc, g * g)
@@ -145,9 +146,9 @@ def rmsprop(b: float) -> Rule:
     return Rule(Accumulated, dense, rows)
 
 
-def adadelta(b: float) -> Rule:
+def adadelta(b: tuple[Any, Any]) -> Rule:
     """a = b*a + (1-b)*g²; q = (u + eps)/(a + eps); u = b*u + (1-b)*q*g²; step = g*sqrt(q) (Zeiler 2012)."""
-    mean = _RunningMean.of(b)
+    mean = _RunningMean(*b)
 
     def dense(g: Any, state: AdadeltaState) -> tuple[Any, AdadeltaState]:
         a = mean.dense(state.acc, g * g)
@@ -164,16 +165,16 @@ def adadelta(b: float) -> Rule:
     return Rule(AdadeltaState, dense, rows)
 
 
-def adam(b1: float, b2: float) -> Rule:
+def adam(b1: tuple[Any, Any], b2: tuple[Any, Any]) -> Rule:
     """a = b2*a + (1-b2)*g²; m = b1*m + (1-b1)*g; step = (m/(1-b1^t)) / (sqrt(a/(1-b1^t)) + eps).
 
     By Kingma and Ba (2015). As published, both corrections use b1, and for rows m grows by g² where the dense rule has
     g; every occurrence uses the t from before the step plus 1, and t grows by the number of occurrences.
     """
-    first, second = _RunningMean.of(b1), _RunningMean.of(b2)
+    first, second = _RunningMean(*b1), _RunningMean(*b2)
 
     def step(m: Any, a: Any, t: Any) -> Any:
-        correction = 1.0 - ops.power(ops.full_like(t, first.keep), t)
+        correction = 1.0 - ops.power(ops.ones_like(t) * first.keep, t)
         return (m / correction) / (ops.sqrt(a / correction) + EPS)
 
     def dense(g: Any, state: AdamState) -> tuple[Any, AdamState]:
@@ -191,28 +192,28 @@ def adam(b1: float, b2: float) -> Rule:
     return Rule(AdamState, dense, rows)
 
 
-def rule_of(settings: Settings) -> Rule:
-    """The rule that ``adapt`` names, with its decay rates."""
-    match settings.adapt:
+def rule_of(adapt: str | None, decays: Sequence[tuple[Any, Any]]) -> Rule:
+    """The rule that ``adapt`` names, with its decay rates, each as :func:`decay` gives it."""
+    match adapt:
         case None:
             return sgd()
         case "adagrad":
             return adagrad()
         case "rmsprop":
-            return rmsprop(*settings.adapt_params)
+            return rmsprop(decays[0])
         case "adadelta":
-            return adadelta(*settings.adapt_params)
+            return adadelta(decays[0])
         case _:
-            return adam(*settings.adapt_params)
+            return adam(decays[0], decays[1])
 
 
 class Rates(NamedTuple):
     """The numbers of an update besides the rule's. lr and shrink are rounded to float32, as published."""
 
-    lr: float
-    shrink: float  # 1 - lr*lmbd
-    lmbd: float
-    momentum: float
+    lr: Any
+    shrink: Any  # 1 - lr*lmbd
+    lmbd: Any  # the number 0.0 for none
+    momentum: Any
 
 
 def rates_of(settings: Settings) -> Rates:
@@ -230,7 +231,8 @@ class Slots(NamedTuple):
 
 def slot_names(settings: Settings) -> tuple[str, ...]:
     """The names of a tensor's slots: those of the rule, and ``vel`` with momentum."""
-    return rule_of(settings).state._fields + (("vel",) if settings.momentum > 0 else ())
+    rule = rule_of(settings.adapt, [decay(b) for b in settings.adapt_params])
+    return rule.state._fields + (("vel",) if settings.momentum > 0 else ())
 
 
 def slots_of(rule: Rule, name: str, state: Mapping[str, Any]) -> Slots:
@@ -244,9 +246,14 @@ def named(slots: Slots, name: str) -> dict[str, Any]:
     return found if slots.vel is None else {**found, f"vel/{name}": slots.vel}
 
 
-def capped(gradients: Mapping[str, Any], grad_cap: float) -> Mapping[str, Any]:
-    """All gradients times grad_cap/norm when their common L2 norm reaches ``grad_cap`` > 0."""
-    if not grad_cap > 0:
+def is_off(number: Any) -> bool:
+    """Whether a term goes with an option that is 0: a number then, where the inputs of a program are tensors."""
+    return isinstance(number, (int, float)) and number == 0
+
+
+def capped(gradients: Mapping[str, Any], grad_cap: Any) -> Mapping[str, Any]:
+    """All gradients times grad_cap/norm when their common L2 norm reaches ``grad_cap``; 0 for no cap."""
+    if is_off(grad_cap):
         return gradients
     norm = ops.sqrt(sum(ops.sum(g * g) for g in gradients.values()))
     factor = ops.where(norm >= grad_cap, grad_cap / norm, ops.ones_like(norm))
@@ -266,7 +273,7 @@ def update_dense(rule: Rule, rates: Rates, p: Any, g: Any, slots: Slots) -> tupl
         slots: its slots.
     """
     step, state = rule.dense(g, slots.rule)
-    if rates.momentum > 0:
+    if slots.vel is not None:
         v = rates.momentum * slots.vel - rates.lr * (step + rates.lmbd * p)
         return p + v, Slots(state, v)
     return rates.shrink * p - rates.lr * step, slots._replace(rule=state)
@@ -290,8 +297,8 @@ def update_rows(
         occurrences: where the rows were read.
     """
     step, state = rule.rows(g, slots.rule, occurrences)
-    delta = rates.lr * (step + rates.lmbd * read) if rates.lmbd > 0 else rates.lr * step
-    if not rates.momentum > 0:
+    delta = rates.lr * step if is_off(rates.lmbd) else rates.lr * (step + rates.lmbd * read)
+    if slots.vel is None:
         return add_rows(table, occurrences, -delta), slots._replace(rule=state)
     v = rates.momentum * read_rows(slots.vel, occurrences) - delta
     vel = set_rows(slots.vel, occurrences, ops.take(v, occurrences.last, axis=0))

@@ -116,13 +116,16 @@ def next_batch(
 
     Raises:
         ValueError: an unknown item, another number of lanes, or a dwell below 0.
+        RuntimeError: weights or scores that are not finite, or a training that diverged.
     """
+    require_finite(model, "recommend", again=False)
     sessions = lanes_of("session_ids", session_ids, batch)
     X = indices_of(known, lanes_of("input_item_ids", input_item_ids, batch), "input_item_ids")
     listed = None
     if predict_for_item_ids is not None:
         listed = indices_of(known, predict_for_item_ids, "predict_for_item_ids")
     values = running.advance(model, sessions, X, listed, dwell)
+    require_numbers(values)
     return pd.DataFrame(values.T, index=known if listed is None else known[listed])
 
 
@@ -145,21 +148,29 @@ def first_not_finite(model: SessionModel) -> str | None:
     for name, variable in model.named_weights.items():
         if not keras.ops.all(keras.ops.isfinite(variable)):
             return name
+    model.known_finite = True
     return None
 
 
-def require_finite(model: SessionModel, what: str) -> None:
+def require_finite(model: SessionModel, what: str, again: bool = True) -> None:
     """Raise RuntimeError where scores would be NaN: comparisons with NaN are all false, which reads as a rank of 1.
 
     Args:
         model: the network.
         what: it cannot do, for the error.
+        again: whether weights that were found finite are looked at again, although nothing has been written since.
     """
-    name = first_not_finite(model)
+    name = first_not_finite(model) if again or not model.known_finite else None
     if name is not None:
         raise RuntimeError(f"the model's weights are not finite (first: {name}): it cannot {what}")
     if getattr(model.training, "diverged", False):
         raise RuntimeError(f"the model's training diverged: it cannot {what}")
+
+
+def require_numbers(scores: np.ndarray) -> None:
+    """Raise RuntimeError for a NaN among scores: it would be in front of all, or anywhere."""
+    if np.isnan(scores.min()):
+        raise RuntimeError("the model's scores are not finite: it cannot recommend")
 
 
 def check_items(name: str, indices: np.ndarray, n_items: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Compiled programs, one for all models that are alike.
 
 A program is a function ``function(model, state, inputs) -> (changed state, results)``. What it computes depends on the
-model's settings and sizes only, so models of the same settings share it, and nothing of a model stays behind in it.
+model's settings and sizes only, so models of the same settings share it, and nothing of a model stays behind in it; the
+numbers among the settings may be inputs (:mod:`keras_port.numbers`), and models that differ by them share it too.
 Those used last are kept; what an XLA program of TensorFlow has taken is never given back, which is why sizes that vary
 from call to call are rounded up to few (:func:`rounded`).
 """
@@ -16,11 +17,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_port import backend
+from keras_port import backend, numbers
 from keras_port.model import SessionModel
 from keras_port.settings import Settings
 
-MOST = 32
+MOST = 256  # more than the sizes that are asked for: one that is forgotten is compiled, and takes memory, again
 
 # options that no program depends on, at their defaults
 _SHAPELESS = {
@@ -51,7 +52,9 @@ def run(
     """
     shapes = None if backend.RELAXES_SHAPES and not jit else frozenset((n, np.shape(v)) for n, v in inputs.items())
     jit = jit and model.settings.jit_compile
-    key = (_named(function), model.n_items, _shaping(model.settings), jit, shapes)
+    is_reading = isinstance(function, partial) and function.func is _read
+    shaping = _shaping(model.settings, is_reading or numbers.NAME in inputs)
+    key = (_named(function), model.n_items, shaping, jit, shapes)
     with _lock:
         program = _programs.pop(key, None) or _compiled(function, jit)
         _programs[key] = program
@@ -82,8 +85,9 @@ def forget() -> None:
 
 
 @lru_cache(maxsize=MOST)
-def _shaping(settings: Settings) -> Settings:
-    return settings.replaced(**_SHAPELESS)
+def _shaping(settings: Settings, numbers_given: bool) -> Settings:
+    """The settings that a program depends on; of the numbers only which are 0, where it needs or gets no more."""
+    return settings.replaced(**_SHAPELESS, **(numbers.standing_in(settings) if numbers_given else {}))
 
 
 def _compiled(function: Callable, jit: bool) -> Callable:

@@ -62,7 +62,7 @@ def recommend(
         ValueError: a session without any known item, times that do not fit, or a ``k`` outside 1..n, n being the items
             that are left.
     """
-    require_finite(model, "recommend")
+    require_finite(model, "recommend", again=False)
     k, excluded = _checked_k(k, model.n_items), _excluded(known, exclude)
     if excluded is not None and k > (left := int((~excluded).sum())):
         raise ValueError(f"k={k!r}: a whole number from 1 to {left}, the items that are not excluded, is accepted")
@@ -175,19 +175,23 @@ def _excluded(known: pd.Index, exclude: Any) -> np.ndarray | None:
     return excluded
 
 
-def export(model: SessionModel, known: pd.Index, path: str | os.PathLike, k: int = 20) -> None:
-    """Write a TensorFlow SavedModel directory with one signature, ``serving_default``.
+def export(
+    model: SessionModel, known: pd.Index, path: str | os.PathLike, k: int = 20, form: str = "savedmodel"
+) -> None:
+    """Write a TensorFlow SavedModel directory with one signature, ``serving_default``, or an ONNX file.
 
-    Its inputs: ``item_id`` (M,), int64 or string, the newest item of each session; ``hidden_0`` (M, L_0), ..., its
-    state, zeros for a new session; with ``dwell_time`` also ``dwell`` (M,) float64, the seconds since each session's
-    event before, negative or NaN for none. Its outputs: ``item_ids`` and ``scores`` (M, k), best first, and the next
-    state ``next_hidden_0``, ... An unknown item leaves the state as it is.
+    With ``form='onnx'`` see :func:`keras_port.onnx_export.write`. Inputs of a SavedModel: ``item_id`` (M,), int64 or
+    string, the newest item of each session; ``hidden_0`` (M, L_0), ..., its state, zeros for a new session; with
+    ``dwell_time`` also ``dwell`` (M,) float64, the seconds since each session's event before, negative or NaN for none.
+    Its outputs: ``item_ids`` and ``scores`` (M, k), best first, and the next state ``next_hidden_0``, ... An unknown
+    item leaves the state as it is.
 
     Args:
         model: the network.
         known: its item ids, in index order.
-        path: of the directory, which must not exist.
+        path: of the directory or file, which must not exist.
         k: how many items are served.
+        form: savedmodel or onnx.
 
     Raises:
         FileNotFoundError: the folder that ``path`` would stand in is missing.
@@ -198,11 +202,18 @@ def export(model: SessionModel, known: pd.Index, path: str | os.PathLike, k: int
         raise ValueError(
             f"export with KERAS_BACKEND={backend.NAME}: save the model and load it under KERAS_BACKEND=tensorflow"
         )
+    if form not in ("savedmodel", "onnx"):
+        raise ValueError(f"form={form!r}: savedmodel or onnx is accepted")
     k, path = _checked_k(k, model.n_items), Path(path)
     require_finite(model, "be exported")
     if path.exists():
         raise ValueError(f"path={path}: exists already")
     files.check_folder(path)
+    if form == "onnx":
+        from keras_port import onnx_export
+
+        onnx_export.write(model, known, path, k)
+        return
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as name:

@@ -18,8 +18,8 @@ class TrainingState:
 
     lanes: rows of the hidden state that the next step uses. rng: the NumPy stream of weights, samples and orders.
     masks: the dropout stream. sampler: the negative samples, None before the first training. epochs_done: whole epochs
-    since the weights were drawn. diverged: a NaN cost, or a weight that is not finite, ended the last training. events:
-    the data, None where the training has not begun in this process.
+    since the weights were drawn. diverged: a NaN cost, or a weight that is not finite, ended the last training. fault:
+    the same in words, '' for none. events: the data, None where the training has not begun in this process.
     """
 
     def __init__(self, model: SessionModel):
@@ -38,7 +38,7 @@ class TrainingState:
         self.masks = DropoutMasks(settings.dropout_seed, settings.dropout_sites, settings.dtype)
         self.sampler: NegativeSampler | None = None
         self.epochs_done = 0
-        self.diverged = False
+        self.diverged, self.fault = False, ""
         self.events: Events | None = None
         self._fingerprint: Fingerprint | None = None
         model.training = self
@@ -70,6 +70,7 @@ class TrainingState:
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Set the named weights, leave the others. Raises ValueError for an unknown name or another shape."""
+        self.model.known_finite = False
         self._assign("weights", self.model.named_weights, weights)
 
     def get_slots(self) -> dict[str, np.ndarray]:

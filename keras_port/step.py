@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_port import backend, optimizers
+from keras_port import backend, numbers, optimizers
 from keras_port.model import SessionModel
 from keras_port.optimizers import Occurrences
 from keras_port.settings import Settings
@@ -28,12 +28,12 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
     Returns:
         What changes of the state; the cost; the gradients by weight name, before grad_cap, per occurrence for rows.
     """
-    settings, where = model.settings, occurrences_of(model, batch)
+    where, given = occurrences_of(model, batch), numbers.within(model.settings, batch)
     rows = model.split.take_all(
         {name: state[name] for name in where}, {name: found.rows for name, found in where.items()}
     )
     dense = {name: state[name] for name in model.named_weights if name not in rows}
-    hidden = [state[f"hidden{k}"] for k in range(len(settings.layers))]
+    hidden = [state[f"hidden{k}"] for k in range(len(model.settings.layers))]
 
     def cost_of(arguments: Mapping[str, Any]) -> Any:
         with model.using({name: arguments[name] for name in dense}):
@@ -43,8 +43,8 @@ def training_step(model: SessionModel, state: State, batch: Batch) -> tuple[dict
     goes_on = ops.expand_dims(ops.logical_and(batch["lanes"], ops.logical_not(batch["R"])), 1)
     changed = {f"hidden{k}": ops.where(goes_on, H, ops.zeros_like(H)) for k, H in enumerate(hidden)}
 
-    rule, rates = optimizers.rule_of(settings), optimizers.rates_of(settings)
-    for name, g in optimizers.capped(gradients, settings.grad_cap).items():
+    rule, rates = optimizers.rule_of(model.settings.adapt, given.decays), given.rates
+    for name, g in optimizers.capped(gradients, given.grad_cap).items():
         slots = optimizers.slots_of(rule, name, state)
         if name in rows:
             new = model.split.update(
@@ -83,24 +83,47 @@ def with_log_q(model: SessionModel, state: State, batch: Batch) -> Batch:
 
 
 def run_steps(model: SessionModel, state: State, chunk: Batch) -> tuple[State, Any]:
-    """``chunk['steps']`` training steps, fewer when a cost is NaN. Results: each step's cost (K,)."""
-    batches: Batch = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name != "steps"}
+    """``chunk['steps']`` training steps, or the first of them, up to one that is not :func:`known_finite`.
+
+    Results: each step's cost (K,); how many steps were done; whether all of them were known to be finite.
+    """
+    alike = {name: ops.convert_to_tensor(chunk[name]) for name in (numbers.NAME,) if name in chunk}
+    single = ("steps", *alike)
+    batches: Batch = {name: ops.convert_to_tensor(values) for name, values in chunk.items() if name not in single}
     batches = with_log_q(model, state, batches)
     steps = ops.cast(chunk["steps"], "int32")
     places = ops.arange(batches["X"].shape[0], dtype="int32")
 
-    def goes_on(i: Any, failed: Any, state: State, costs: Any) -> Any:
-        return ops.logical_and(i < steps, ops.logical_not(failed))
+    def goes_on(i: Any, finite: Any, state: State, costs: Any) -> Any:
+        return ops.logical_and(i < steps, finite)
 
-    def body(i: Any, failed: Any, state: State, costs: Any) -> tuple[Any, Any, State, Any]:
-        batch = {name: ops.take(values, i, axis=0) for name, values in batches.items()}
+    def body(i: Any, finite: Any, state: State, costs: Any) -> tuple[Any, Any, State, Any]:
+        batch = {name: ops.take(values, i, axis=0) for name, values in batches.items()} | alike
         changed, cost, _ = training_step(model, state, batch)
-        return i + 1, ops.isnan(cost), {**state, **changed}, ops.where(places == i, cost, costs)
+        finite = known_finite(model, changed, cost, batch)
+        return i + 1, finite, {**state, **changed}, ops.where(places == i, cost, costs)
 
     costs = ops.zeros((batches["X"].shape[0],), dtype=model.settings.dtype)
-    start = (ops.zeros((), "int32"), ops.zeros((), "bool"), state, costs)
-    _, _, state, costs = ops.while_loop(goes_on, body, start)
-    return state, costs
+    start = (ops.zeros((), "int32"), ops.ones((), "bool"), state, costs)
+    done, finite, state, costs = ops.while_loop(goes_on, body, start)
+    return state, (costs, done, finite)
+
+
+def known_finite(model: SessionModel, changed: State, cost: Any, batch: Batch) -> Any:
+    """Whether the cost and every weight that a step wrote are finite. Very large ones may be and give false.
+
+    The sum of squares of what was written is finite only if all of it is; it is cheaper than a test of each number.
+    """
+    where = occurrences_of(model, batch)
+    read = {name: changed[name] for name in where}
+    written = model.split.take_all(read, {name: found.rows for name, found in where.items()})
+    total = cost
+    for name in model.named_weights:
+        values = written[name] if name in where else changed[name]
+        rows = ops.reshape(values, (-1, values.shape[-1]))
+        # a product with ones runs in the matrix library, where XLA would make a slow loop of the sum
+        total = total + ops.sum((rows * rows) @ ops.ones((rows.shape[1], 1), rows.dtype))
+    return ops.isfinite(total)
 
 
 def single_step(model: SessionModel, state: State, batch: Batch) -> tuple[State, Any]:

@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_port import backend, checkpoint, distribution, dwell, initial_weights, programs, step
+from keras_port import (
+    backend,
+    checkpoint,
+    distribution,
+    divergence,
+    dwell,
+    initial_weights,
+    numbers,
+    programs,
+    step,
+)
 from keras_port.batches import Batch, DwellBatch, SessionParallel, add_last_occurrences
 from keras_port.callbacks import Progress, ProgressReport, as_list
 from keras_port.checkpoint import Checkpoint
@@ -151,22 +161,28 @@ class Trainer:
             )
         check_items("X", X, self.model.n_items)
         check_items("Y", Y, self.model.n_items)
-        chunk = self._chunk_of_one(X, Y, R, masks, self._dwell_inputs(M, passed, weights))
+        chunk = self._chunk_of_one(X, Y, R, masks, _dwell_inputs(self.model.settings, M, passed, weights))
         if not gradients:
-            costs = self._run_steps({"steps": np.int32(1), **chunk})
+            costs, _ = self._run_steps({"steps": np.int32(1), **chunk})
             return Step(float(costs[0]), None)
         batch = {name: values[0] for name, values in chunk.items()}
+        self.model.known_finite = False
         # shapes of Y vary with the caller; op by op is faster than compiling each
-        cost, found = programs.run(step.single_step, self.model, self.state.variables(), batch, jit=False)
+        given = {**batch, numbers.NAME: numbers.vector(self.model.settings)}
+        cost, found = programs.run(step.single_step, self.model, self.state.variables(), given, jit=False)
         lanes, samples = batch["lanes"], np.ones(len(Y) - M, bool)
         real = {"X": [lanes], "Y": [lanes, samples], "XY": [lanes, lanes, samples]}
         found = {name: backend.to_numpy(g) for name, g in found.items()}
         found.update({name: found[name][np.concatenate(real[place])] for name, place in self.model.read_at.items()})
         return Step(float(backend.to_numpy(cost)), found)
 
-    def _run_steps(self, chunk: Mapping[str, Any]) -> np.ndarray:
-        """The costs of a chunk's steps, from the program of ``fit`` and ``train_step``."""
-        return backend.to_numpy(programs.run(step.run_steps, self.model, self.state.variables(), chunk))
+    def _run_steps(self, chunk: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
+        """The costs of the steps that were done, and whether all is known to be finite; see :func:`.step.run_steps`."""
+        self.model.known_finite = False
+        given = {**chunk, numbers.NAME: numbers.vector(self.model.settings)}
+        found = programs.run(step.run_steps, self.model, self.state.variables(), given)
+        costs, done, finite = map(backend.to_numpy, found)
+        return costs[: int(done)], bool(finite)
 
     def _chunk_of_one(
         self, X: np.ndarray, Y: np.ndarray, R: np.ndarray, masks: Sequence[Any] | None, more: dict[str, np.ndarray]
@@ -174,7 +190,7 @@ class Trainer:
         """A step of M lanes as a chunk, padded as :class:`~keras_port.batches.SessionParallel` pads."""
         settings, M, B = self.model.settings, len(X), self.model.settings.batch_size
         if settings.logq and self.state.sampler is None:
-            raise ValueError(f"logq={settings.logq}: no data to count the items in, call prepare(data) first")
+            raise RuntimeError(f"logq={settings.logq} needs the items' support, and {NO_DATA}")
         masks = self.state.masks.draw(M) if masks is None else [np.asarray(mask, bool) for mask in masks]
         shapes = [(M, width) for _, width, _ in settings.dropout_sites]
         if [mask.shape for mask in masks] != shapes:
@@ -190,20 +206,6 @@ class Trainer:
         add_last_occurrences(chunk, self.model.momentum_reads, np.zeros(self.model.n_items, np.int32))
         return chunk
 
-    def _dwell_inputs(self, M: int, passed: Any, weights: Any) -> dict[str, np.ndarray]:
-        """What the dwell options add to the input of a step of M lanes."""
-        settings, added = self.model.settings, {}
-        buckets = dwell.given_buckets(passed, M, settings.dwell_time)
-        if buckets is not None:
-            added["dwell"] = buckets
-        if weights is not None and not settings.dwell_weight:
-            raise ValueError("weights are given with dwell_weight=0: a model with dwell_weight takes them")
-        if settings.dwell_weight:
-            added["weights"] = np.ones(M, settings.dtype) if weights is None else np.asarray(weights, settings.dtype)
-            if added["weights"].shape != (M,):
-                raise ValueError(f"weights has shape {np.shape(weights)}: one value a lane, ({M},), is accepted")
-        return added
-
     def fit(
         self,
         callbacks: Any = None,
@@ -214,8 +216,8 @@ class Trainer:
     ) -> keras.callbacks.History:
         """Train up to ``n_epochs`` epochs in all, those done earlier included; returns Keras' ``History``.
 
-        A "batch" of the callbacks is one call of many steps, numbered by its last step. A NaN cost ends the training at
-        once, a weight that is not finite at the end of its epoch; either sets ``state.diverged``.
+        A "batch" of the callbacks is one call of many steps, numbered by its last step. The training ends in the step
+        whose cost is NaN, or that leaves a weight that is not finite; ``state.fault`` says which.
 
         Args:
             callbacks: of Keras.
@@ -227,7 +229,7 @@ class Trainer:
         model, state = self.model, self.state
         report = ProgressReport(self._data, on_step, on_epoch_end)
         callbacks = as_list(callbacks, model, verbose, model.settings.n_epochs, [report])
-        model.stop_training = state.diverged = False
+        model.stop_training, state.diverged, state.fault = False, False, ""
         model._initial_epoch = None  # where BackupAndRestore says that it goes on; the name is Keras'
         callbacks.on_train_begin()
         logs: dict[str, float] = {}
@@ -254,6 +256,9 @@ class Trainer:
         batches.start_epoch()
         batches.keep_steps(most_steps)
         state.clear_hidden()
+        bad = first_not_finite(self.model)
+        if bad is not None:
+            return _diverged(state, number, 0, f"weight {bad} is not finite before the first step")
         total, lanes_seen, done = 0.0, 0, 0
         # the next chunk is drawn while this one is computed; streams are saved between epochs only, when none is ahead
         with ThreadPoolExecutor(1) as pool:
@@ -262,25 +267,30 @@ class Trainer:
                 chunk = ahead.pop().result()
                 if index + 1 < batches.chunks:
                     ahead.append(pool.submit(batches.chunk, index + 1))
-                steps = int(chunk["steps"])
                 callbacks.on_train_batch_begin(done)
-                costs = self._run_steps(chunk)[:steps].astype(np.float64)
-                if np.isnan(costs).any():
-                    failed = done + int(np.isnan(costs).argmax()) + 1
-                    return self._diverged(f"epoch {number + 1}, step {failed}: the cost is NaN")
-                M = chunk["lanes"][:steps].sum(axis=1)
-                total, lanes_seen, done = total + costs @ M, lanes_seen + M.sum(), done + steps
+                costs, fault = self._run_chunk(chunk)
+                if fault:
+                    return _diverged(state, number, done + len(costs), fault)
+                M = chunk["lanes"][: len(costs)].sum(axis=1)
+                total, lanes_seen, done = total + costs @ M, lanes_seen + M.sum(), done + len(costs)
                 callbacks.on_train_batch_end(done - 1, {"loss": total / lanes_seen})
-        if first_not_finite(self.model) is not None:
-            return self._diverged(f"epoch {number + 1}, step {done}, its last")
         return {"loss": float(total / lanes_seen) if lanes_seen else 0.0}
 
-    def _diverged(self, why: str) -> dict[str, float]:
-        name = first_not_finite(self.model)
-        where = "all weights are finite" if name is None else f"the weight {name} is not finite"
-        logger.error("%s: %s, training stops", why, where)
-        self.state.diverged = True
-        return {"loss": float("nan")}
+    def _run_chunk(self, chunk: Mapping[str, np.ndarray]) -> tuple[np.ndarray, str]:
+        """The costs of a chunk's steps, float64, up to the one after which the training cannot go on; and why not."""
+        costs: list[float] = []
+        left = int(chunk["steps"])
+        while left:
+            found, finite = self._run_steps({**chunk, "steps": np.int32(left)})
+            costs.extend(found.astype(np.float64))
+            if not finite:  # large numbers are no fault yet: the weights themselves are looked at
+                last = {name: values[len(found) - 1] for name, values in chunk.items() if name != "steps"}
+                fault = divergence.fault(self.model, self.state.get_weights(), last, costs[-1])
+                if fault:
+                    return np.array(costs), fault
+                chunk = {name: np.roll(v, -len(found), axis=0) for name, v in chunk.items() if name != "steps"}
+            left -= len(found)
+        return np.array(costs), ""
 
 
 def save(trainer: Trainer, path: str | os.PathLike) -> None:
@@ -291,6 +301,28 @@ def save(trainer: Trainer, path: str | os.PathLike) -> None:
         return
     rest = Checkpoint(model.settings, model.known_ids, state.get_weights(False), state.to_arrays(False))
     checkpoint.write_parts(rest, state.split_tensors(), model.split, path)
+
+
+def _diverged(state: TrainingState, number: int, steps: int, fault: str) -> dict[str, float]:
+    """The logs of an epoch that a fault ended after so many steps, which the state and the log keep."""
+    state.diverged, state.fault = True, f"epoch {number + 1}, step {steps}, {fault}"
+    logger.error("%s: the training has stopped", state.fault)
+    return {"loss": float("nan")}
+
+
+def _dwell_inputs(settings: Settings, M: int, passed: Any, weights: Any) -> dict[str, np.ndarray]:
+    """What the dwell options add to the input of a step of M lanes."""
+    added = {}
+    buckets = dwell.given_buckets(passed, M, settings.dwell_time)
+    if buckets is not None:
+        added["dwell"] = buckets
+    if weights is not None and not settings.dwell_weight:
+        raise ValueError("weights are given with dwell_weight=0: a model with dwell_weight takes them")
+    if settings.dwell_weight:
+        added["weights"] = np.ones(M, settings.dtype) if weights is None else np.asarray(weights, settings.dtype)
+        if added["weights"].shape != (M,):
+            raise ValueError(f"weights has shape {np.shape(weights)}: one value a lane, ({M},), is accepted")
+    return added
 
 
 def _padded(values: np.ndarray, rows: int, fill: Any) -> np.ndarray:

@@ -233,7 +233,11 @@ class BPR:
         self.seed = seed
 
     def fit(self, data: pd.DataFrame) -> None:
-        """Train. Memory: 8 bytes a factor for every session and item; only the items' vectors are kept afterwards."""
+        """Train. Memory: 8 bytes a factor for every session and item; only the items' vectors are kept afterwards.
+
+        Raises:
+            RuntimeError: where vectors become no finite numbers, by a learning rate that is too large.
+        """
         _check_integer("n_factors", self.n_factors, least=1)
         _check_integer("n_iterations", self.n_iterations, least=1)
         _check_number("learning_rate", self.learning_rate, above=0)
@@ -257,6 +261,8 @@ class BPR:
                 u, i, j = sessions[order[part]], items[order[part]], negatives[part]
                 for group in _independent_groups(u, i, j):
                     self._step(U, V, u[group], i[group], j[group])
+            if not np.isfinite(V).all():
+                raise RuntimeError(f"BPR: an item's vector is not finite after iteration {iteration}: it cannot rank")
             logger.info("BPR: iteration %d of %d", iteration, self.n_iterations)
         self._catalog = _Catalog(ids)
         self._V = V

@@ -16,7 +16,7 @@ from original.settings import OPTIONS, Settings
 from original.training import Progress, Step
 
 __all__ = ["Batch", "GRU4Rec", "Progress", "Step"]
-_OF_STATE = ("itemidmap", "support", "epochs_done", "error_during_train")
+_OF_STATE = ("itemidmap", "support", "epochs_done", "error_during_train", "fault")
 
 
 class GRU4Rec:
@@ -29,7 +29,8 @@ class GRU4Rec:
         itemidmap: Series, item id -> index, in order of first appearance; None before there are data.
         support: (n,) events of each item in the training data; None before there are data.
         epochs_done: whole epochs of the present training.
-        error_during_train: whether a cost or a weight was no finite number, which ends the training.
+        error_during_train: whether a cost was NaN or a weight not finite, which ends the training in that step.
+        fault: the same in words: epoch, step, lane and weight; '' where there was none, and in a loaded model.
 
     Raises:
         ValueError: for a bad option; it names the option, its value and what is accepted.
@@ -132,7 +133,7 @@ class GRU4Rec:
         on_step: Callable[[Progress], None] | None = None,
         on_epoch_end: Callable[[int, float], None] | None = None,
     ) -> None:
-        """Train until ``n_epochs`` are done, or a cost or weight is no finite number: that sets ``error_during_train``.
+        """Train until ``n_epochs`` are done, or a step has a NaN cost or leaves a weight that is not finite.
 
         Args:
             data: a pandas or Polars frame with a session, an item and a time column; it is not changed. One that cannot

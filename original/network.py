@@ -14,6 +14,7 @@ from original.dropout import dropout_sites
 from original.graphs import backends
 from original.graphs.library import Variable, grad, shared, tensor
 from original.graphs.rows import Occurrences
+from original.graphs.squares import SumOfSquares
 from original.initial_weights import Weights, row_tensors
 from original.losses import LOSSES, Columns
 from original.optimizers import OPTIMIZERS, Hyperparameters, clip, slots, update_dense, update_rows
@@ -57,7 +58,8 @@ class Network:
 
     def float32(self, label: str, value: float) -> Variable:
         """One that the published program holds as float32: rounded to it first (golden: recordings in float64)."""
-        return self.scalar(label, float(np.float32(value)))
+        with np.errstate(over="ignore"):
+            return self.scalar(label, float(np.float32(value)))
 
     def get(self, variables: Mapping[str, Variable]) -> Weights:
         """Copies of variables' values, by name."""
@@ -307,33 +309,41 @@ def hyperparameters(network: Network) -> Hyperparameters:
 
 def updates(
     network: Network, gradients: dict[str, Variable], occurrences: dict[str, Occurrences]
-) -> list[tuple[Variable, Variable]]:
-    """(variable, new value) of every weight and its optimizer state; ``gradients`` may be capped first."""
+) -> tuple[list[tuple[Variable, Variable]], Variable]:
+    """(variable, new value) of every weight and its optimizer state, and how far the step went.
+
+    ``gradients`` may be capped first. The reach is the sum of squares of the dense tensors' new values and of the rows'
+    moves. While it is finite, weights that were finite are so still: no move is above the root of the largest number,
+    and many of these are lost in the rounding of that. What it costs is a pass over numbers that the step has at hand.
+    """
     s, hyper = network.settings, hyperparameters(network)
     optimizer = OPTIMIZERS[s.adapt]
     if s.grad_cap > 0:
         capped = clip(list(gradients.values()), network.scalar("grad_cap", s.grad_cap))
         gradients = dict(zip(gradients, capped, strict=True))
-    changed = []
+    changed, reach = [], []
     for name, g in gradients.items():
         p = network.weights[name]
         state = {slot: network.optimizer_state[f"{slot}/{name}"] for slot in slots(s.adapt, s.momentum)}
         if name in occurrences:
-            value, new = update_rows(optimizer, p, g, state, hyper, occurrences[name])
+            value, new, moved = update_rows(optimizer, p, g, state, hyper, occurrences[name])
         else:
             value, new = update_dense(optimizer, p, g, state, hyper)
+            moved = value
+        reach.append(SumOfSquares()(moved))
         changed += [(p, value)] + [(state[slot], new[slot]) for slot in state]
-    return changed
+    return changed, sum(reach)
 
 
 # The two graphs.
 
 
 class TrainingGraph(NamedTuple):
-    """One training step: inputs in order, cost, gradients by weight (item tensors' by occurrence), updates."""
+    """One training step: inputs, cost, reach (:func:`updates`), gradients (item tensors' by occurrence), updates."""
 
     inputs: list[Variable]
     cost: Variable
+    reach: Variable
     gradients: dict[str, Variable]
     updates: list[tuple[Variable, Variable]]
 
@@ -349,9 +359,8 @@ def training_graph(network: Network, support: np.ndarray | None = None) -> Train
     sources = looked_up.rows | dense
     gradients = dict(zip(sources, grad(total, list(sources.values())), strict=True))
     hidden = [(H, state * (1 - inputs.R)[:, None]) for H, state in zip(network.hidden, states, strict=True)]
-    return TrainingGraph(
-        inputs.in_order(), total, gradients, hidden + updates(network, gradients, looked_up.occurrences)
-    )
+    changed, reach = updates(network, gradients, looked_up.occurrences)
+    return TrainingGraph(inputs.in_order(), total, reach, gradients, hidden + changed)
 
 
 class PredictionGraph(NamedTuple):

@@ -171,18 +171,19 @@ def update_dense(
 
 def update_rows(
     optimizer: Optimizer, p: Variable, g: Variable, state: State, hyper: Hyperparameters, occurrences: Occurrences
-) -> tuple[Variable, State]:
-    """New value and new state of an item tensor ``p`` (n, columns) with one gradient row an occurrence.
+) -> tuple[Variable, State, Variable]:
+    """New value, new state and move of an item tensor ``p`` (n, columns) with one gradient row an occurrence.
 
-    Every occurrence moves its row. A row's velocity is that of its LAST occurrence.
+    Every occurrence moves its row: the move (occurrences, columns) is what was added to the rows, or taken off them. A
+    row's velocity is that of its LAST occurrence.
     """
     step, new = optimizer.rows(g, state, hyper, occurrences)
     delta = hyper.lr * (step + hyper.lmbd * occurrences.take(p)) if hyper.lmbd is not None else hyper.lr * step
     if "vel" in state:
         velocity = hyper.momentum * occurrences.take(state["vel"]) - delta
         new["vel"] = occurrences.assign(state["vel"], velocity)
-        return occurrences.add(p, velocity), new
-    return occurrences.add(p, -delta), new
+        return occurrences.add(p, velocity), new, velocity
+    return occurrences.add(p, -delta), new, delta
 
 
 def clip(gradients: Sequence[Variable], grad_cap: Variable) -> list[Variable]:

@@ -121,6 +121,8 @@ def next_scores(
         index = given_ids("predict_for_item_ids", predict_for_item_ids)
         items = item_indices(itemidmap, index, "predict_for_item_ids")
     found, hidden = scores(X, sessions.states(session_ids), items)
+    if np.isnan(np.min(found)):
+        raise RuntimeError("the model's scores are not finite: it cannot recommend")
     sessions.keep(session_ids, hidden)
     return pd.DataFrame(np.asarray(found).T, index=index)
 

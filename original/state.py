@@ -19,12 +19,11 @@ from original.network import Network
 from original.prediction import KnownSessions, Scorer
 from original.sampling import state_of
 from original.settings import Settings, is_whole, refusal
-from original.training import Progress, Trainer
+from original.training import NO_DATA, Progress, Trainer
 
 log = logging.getLogger(__name__)
 
 NO_WEIGHTS = "the model has no weights yet: call fit, prepare, build or load first"
-NO_DATA = "the model has no data yet: call fit or prepare first"
 
 
 @dataclass(eq=False)
@@ -42,7 +41,7 @@ class State:
     """A model without its options; the functions below make one.
 
     Attributes:
-        itemidmap, support, epochs_done, error_during_train: see :class:`original.gru4rec.GRU4Rec`.
+        itemidmap, support, epochs_done, error_during_train, fault: see :class:`original.gru4rec.GRU4Rec`.
         schedule: the epochs over the prepared data; None before there are any, or where a file did not bring them.
         before: what the training of a file began with; None elsewhere.
     """
@@ -51,6 +50,7 @@ class State:
     support: np.ndarray | None = None
     epochs_done: int = 0
     error_during_train: bool = False
+    fault: str = ""
     schedule: Schedule | None = None
     before: Begun | None = None
     maybe_built: Built | None = field(default=None, repr=False)
@@ -97,13 +97,14 @@ class State:
     ) -> None:
         """Train until ``n_epochs`` are done, or training diverges."""
         trainer, schedule = self.built.trainer, self.epochs()
-        self.error_during_train = False
+        self.error_during_train, self.fault = False, ""
         for epoch in range(self.epochs_done, n_epochs):
-            loss, self.error_during_train = trainer.epoch(epoch, schedule.epoch(), schedule.events.n_steps, on_step)
-            if self.error_during_train:
+            loss, fault = trainer.epoch(epoch, schedule.epoch(), schedule.events.n_steps, on_step)
+            if fault is not None:
+                self.error_during_train, self.fault = True, fault
                 return
             self.epochs_done = epoch + 1
-            log.info("epoch %d, loss %.6f", epoch, loss)
+            log.info("epoch %d, loss %.6f", epoch + 1, loss)
             if on_epoch_end:
                 on_epoch_end(epoch, loss)
 

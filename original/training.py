@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from original import divergence
 from original.batches import Batch
 from original.dropout import DropoutMasks
 from original.events import check_indices
@@ -19,6 +20,7 @@ from original.prediction import hidden_rows
 
 log = logging.getLogger(__name__)
 
+NO_DATA = "the model has no data yet: call fit or prepare first"
 STEPS_BETWEEN_REPORTS = 25
 
 
@@ -53,10 +55,10 @@ class Progress(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """What an epoch gives back: its loss, and whether it diverged."""
+    """What an epoch gives back: its loss, and what ended it before its time, in words, None for nothing."""
 
     loss: float
-    diverged: bool
+    fault: str | None
 
 
 class Trainer:
@@ -86,10 +88,10 @@ class Trainer:
     # Steps.
 
     def compiled_step(self) -> Any:
-        """The compiled step that :meth:`epoch` and :meth:`step` run: ``(inputs of each step) -> costs``."""
+        """The compiled step of :meth:`epoch` and :meth:`step`: the inputs of each step -> (cost, reach) of each."""
         if self._compiled is None:
             graph = self._graph()
-            self._compiled = self.network.backend.loop(graph.inputs, graph.cost, graph.updates)
+            self._compiled = self.network.backend.loop(graph.inputs, [graph.cost, graph.reach], graph.updates)
         return self._compiled
 
     def _step_with_gradients(self) -> Any:
@@ -106,10 +108,7 @@ class Trainer:
 
     def _check_support(self) -> None:
         if self.settings.logq > 0 and self.support is None:
-            raise RuntimeError(
-                f"logq={self.settings.logq} needs the support of the {self.network.n_items} items, "
-                f"and the model has no data yet: call fit or prepare first"
-            )
+            raise RuntimeError(f"logq={self.settings.logq} needs the items' support, and {NO_DATA}")
 
     def inputs(self, batch: Batch, masks: list[np.ndarray]) -> list[np.ndarray]:
         """The inputs of a compiled step: as they are, or filled up to the graph's fixed shape."""
@@ -127,7 +126,7 @@ class Trainer:
         inputs = self.inputs(batch, given)
         self._known_finite = False
         if not gradients:
-            return Step(float(self.compiled_step()([inputs])[0]), None)
+            return Step(float(self.compiled_step()([inputs])[0, 0]), None)
         function, names = self._step_with_gradients()
         cost, *values = function(*inputs)
         return Step(float(cost), self._real_gradients(dict(zip(names, values, strict=True)), M))
@@ -166,7 +165,7 @@ class Trainer:
     ) -> Epoch:
         """Train one epoch from hidden states of zeros.
 
-        It diverges where a cost or, at its end, a weight is no finite number; the log then says which, in which step.
+        It ends in the step whose cost is NaN, or that leaves a weight that is no finite number.
 
         Args:
             number: of the epoch, from 0.
@@ -175,37 +174,48 @@ class Trainer:
             on_step: called every few steps.
         """
         self.set_hidden([np.zeros((self.settings.batch_size, L)) for L in self.settings.layers])
+        name = self.first_not_finite()
+        if name is not None:
+            return self._ended(number, 0, math.nan, f"weight {name} is not finite before the first step")
         self._known_finite = False
-        step, chunk = self.compiled_step(), self.network.backend.steps_per_call
         batches, lanes = iter(batches), np.arange(self.settings.batch_size)
         costs: list[float] = []
         weights: list[int] = []
         reported, over = 0, False
         while not over:
-            inputs = []
-            for batch in islice(batches, chunk):
+            chunk, inputs = list(islice(batches, self.network.backend.steps_per_call)), []
+            for batch in chunk:
                 if len(batch.lanes) < len(lanes):
                     lanes = self._remove_lanes(lanes, batch.lanes)
                 inputs.append(self.inputs(batch, self.masks(len(batch.X))))
-                weights.append(len(batch.X))
-            if inputs:
-                costs.extend(step(inputs).tolist())
-            over = len(inputs) < chunk or any(map(math.isnan, costs[len(costs) - len(inputs) :]))
+            fault = self._run(chunk, inputs, costs)
+            weights.extend(len(batch.X) for batch in chunk[: len(costs) - len(weights)])
+            over = fault is not None or len(inputs) < self.network.backend.steps_per_call
             if on_step and (over or len(costs) - reported >= STEPS_BETWEEN_REPORTS):
                 reported = len(costs)
                 on_step(Progress(number, len(costs), sum(weights), n_events, _loss(costs, weights)))
-        return Epoch(_loss(costs, weights), self._has_diverged(number, costs))
+            if fault is not None:
+                return self._ended(number, len(costs), _loss(costs, weights), fault)
+        return Epoch(_loss(costs, weights), None)
 
-    def _has_diverged(self, number: int, costs: list[float]) -> bool:
-        """Whether a cost or a weight is no finite number; it is logged."""
-        weight = self.first_not_finite()
-        where = f"weight {weight} is not finite" if weight else "all weights are finite"
-        bad = np.flatnonzero(np.isnan(costs))
-        if len(bad):
-            log.error("epoch %d: the cost of step %d is not a number, %s: training stopped", number, bad[0], where)
-        elif weight:
-            log.error("epoch %d: after step %d %s: training stopped", number, len(costs) - 1, where)
-        return bool(len(bad)) or weight is not None
+    def _run(self, chunk: list[Batch], inputs: list[list[np.ndarray]], costs: list[float]) -> str | None:
+        """Do the steps of a chunk and append their costs; what ended it before its last, in words."""
+        step, done = self.compiled_step(), 0
+        while done < len(inputs):
+            found = step(inputs[done:])
+            done += len(found)
+            costs.extend(found[:, 0].tolist())
+            if not np.isfinite(found[-1]).all():  # a large reach is no fault yet: the weights themselves are looked at
+                fault = divergence.fault(self.settings, self.get_weights(), chunk[done - 1], costs[-1])
+                if fault is not None:
+                    return fault
+        return None
+
+    def _ended(self, number: int, steps: int, loss: float, fault: str) -> Epoch:
+        """An epoch that a fault ended after so many steps; it is logged."""
+        fault = f"epoch {number + 1}, step {steps}, {fault}"
+        log.error("%s: the training has stopped", fault)
+        return Epoch(loss, fault)
 
     def _remove_lanes(self, before: np.ndarray, lanes: np.ndarray) -> np.ndarray:
         """Drop the hidden states of lanes that have ended; where shapes are fixed every lane keeps its row."""

@@ -94,7 +94,7 @@ def test_arrows_between_packages_run_one_way(package):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_is_imported_is_declared(setup, package):
-    extras = [line for name in ("original", "jax", "torch") for line in setup.extras_require[name]]
+    extras = [line for name in ("original", "jax", "torch", "onnx") for line in setup.extras_require[name]]
     declared = {canonicalize_name(Requirement(line).name) for line in setup.install_requires + extras}
     providers = packages_distributions()
     undeclared = {

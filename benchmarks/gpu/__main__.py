@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.gpu.stages import STAGES, Command, Plan
 from gru4rec import engines, files, terminal
@@ -77,8 +78,9 @@ def shown(results: dict[str, Any]) -> Table:
     for stage, commands in results["stages"].items():
         for each in commands:
             status = "out of time" if each["status"] is None else str(each["status"])
-            mark = status if each["as_it_should"] else f"[red]{status}, not {each['wanted']}[/red]"
-            table.add_row(stage, each["title"], mark, f"{each['seconds']:.0f}", terminal.plain(each["said"][-1])[:160])
+            mark = Text(status) if each["as_it_should"] else Text(f"{status}, not {each['wanted']}", "red")
+            last = Text(terminal.plain(each["said"][-1])[:160])
+            table.add_row(stage, each["title"], mark, f"{each['seconds']:.0f}", last)
     return table
 
 

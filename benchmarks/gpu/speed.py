@@ -53,14 +53,19 @@ def measure(engine: str, n_items: int, units: int, device: str, epochs: int) -> 
     }
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    made.add_argument("--engine", choices=NAMES, required=True, help="the backend of Keras is that of KERAS_BACKEND")
+    made.add_argument("--items", type=int, required=True)
+    made.add_argument("--units", type=int, required=True)
+    made.add_argument("--device", choices=("cpu", "gpu", "auto"), default="auto")
+    made.add_argument("--epochs", type=int, default=3)
+    return made
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--engine", choices=NAMES, required=True, help="the backend of Keras is that of KERAS_BACKEND")
-    parser.add_argument("--items", type=int, required=True)
-    parser.add_argument("--units", type=int, required=True)
-    parser.add_argument("--device", choices=("cpu", "gpu", "auto"), default="auto")
-    parser.add_argument("--epochs", type=int, default=3)
-    given = parser.parse_args(argv)
+    given = parser().parse_args(argv)
     engines.expect_odd_settings()
     print(json.dumps(measure(given.engine, given.items, given.units, given.device, given.epochs)), flush=True)
 

@@ -74,6 +74,9 @@ def execute(given: argparse.Namespace, command: list[str], console: Console) -> 
     raw = check(given, target)
     params, changed = chosen_options(given, target, embedded=not (raw or given.train))
     maker, device = arguments.maker(given)
+    if not maker.spec.is_trained:
+        raise ValueError(f"--engine {maker.spec.name}: a baseline, for which no settings were published; original, "
+                         "original-jax, keras or package.module:Class is accepted")  # fmt: skip
     seeds = tuple(range(given.seed, given.seed + given.seeds))
     plan = Plan(maker, params, seeds, given.out / "models")
     plan.create(given.seed)  # a bad option shows before any work

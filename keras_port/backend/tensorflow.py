@@ -1,5 +1,7 @@
 """TensorFlow under Keras."""
 
+import itertools
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +12,8 @@ import tensorflow as tf
 RELAXES_SHAPES = True  # a program that XLA does not compile takes inputs of any size after its second tracing
 
 tanh = tf.tanh
+
+_numbers = itertools.count()
 
 
 def use_float64() -> None:
@@ -50,15 +54,26 @@ def compile_program(program: Callable, jit: bool = True) -> Callable:
         results. variables: dict of name to ``keras.Variable``; inputs: dict of name to array.
     """
 
-    @tf.function(jit_compile=jit, reduce_retracing=not jit, autograph=False)
-    def compiled(variables: Any, inputs: Any) -> Any:
+    def call(variables: Any, inputs: Any) -> Any:
         changed, results = program({name: tf.convert_to_tensor(v) for name, v in variables.items()}, inputs)
         for name, value in changed.items():
             variables[name].assign(value)
         return results
+
+    compiled = tf.function(_alone(call), jit_compile=jit, reduce_retracing=not jit, autograph=False)
 
     def run(variables: Mapping[str, keras.Variable], inputs: Mapping[str, np.ndarray]) -> Any:
         tensors = {name: tf.constant(value) for name, value in inputs.items()}
         return compiled({name: v.value for name, v in variables.items()}, tensors)
 
     return run
+
+
+def _alone(function: Callable) -> Callable:
+    """The function with code of its own.
+
+    TensorFlow counts the tracings of all functions of the same code together, and warns of a program that is traced
+    too often where it sees several that are traced once each.
+    """
+    code = function.__code__.replace(co_name=f"program{next(_numbers)}")
+    return types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)

@@ -17,7 +17,11 @@ class Step(Protocol):
     """A compiled training step."""
 
     def __call__(self, steps: list[list[np.ndarray]]) -> np.ndarray:
-        """Do steps, given the inputs of each; returns their costs (steps,)."""
+        """Do steps, given the inputs of each, up to the first whose outputs are not all finite.
+
+        Returns:
+            (steps done, outputs).
+        """
 
 
 class Backend(Protocol):
@@ -50,8 +54,8 @@ class Backend(Protocol):
     def function(self, inputs: list[Variable], outputs: list[Variable], updates: list[Any]) -> Any:
         """Compile a graph; a call takes and gives arrays, and does the updates."""
 
-    def loop(self, inputs: list[Variable], cost: Variable, updates: list[Any]) -> Step:
-        """Compile a training step, to be called with the inputs of up to ``steps_per_call`` steps."""
+    def loop(self, inputs: list[Variable], outputs: list[Variable], updates: list[Any]) -> Step:
+        """Compile a training step of scalar outputs, to be called with the inputs of up to ``steps_per_call`` steps."""
 
 
 def make(name: str = "c", dtype: str = "float32", device: str = "auto") -> Backend:

@@ -1,5 +1,6 @@
 """Graphs in compiled C on the CPU."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -59,9 +60,9 @@ class CBackend:
         compiled.trust_input = True
         return compiled
 
-    def loop(self, inputs: list[Variable], cost: Variable, updates: list[Any]) -> "CStep":
+    def loop(self, inputs: list[Variable], outputs: list[Variable], updates: list[Any]) -> "CStep":
         """See the protocol."""
-        return CStep(self.function(inputs, [cost], updates))
+        return CStep(self.function(inputs, outputs, updates))
 
 
 class CStep:
@@ -71,5 +72,10 @@ class CStep:
         self.function = function
 
     def __call__(self, steps: list[list[np.ndarray]]) -> np.ndarray:
-        """Do steps; returns their costs (steps,)."""
-        return np.array([self.function(*step)[0] for step in steps])
+        """See :class:`original.graphs.backends.Step`."""
+        done = []
+        for step in steps:
+            done.append(self.function(*step))
+            if not all(map(math.isfinite, done[-1])):
+                break
+        return np.array(done)

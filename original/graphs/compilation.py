@@ -6,6 +6,7 @@ a graph's missing modules are compiled on all cores before the library asks for 
 own cache works as ever.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -22,6 +23,7 @@ from typing import Any
 
 from original.graphs.library import (
     C_HEADERS,
+    LIBRARY,
     CLinker,
     CompileError,
     FunctionGraph,
@@ -132,7 +134,13 @@ class ParallelVMLinker(VMLinker):
     """The library's own virtual machine; only the compilation before it runs on all cores."""
 
     def make_all(self, *args: Any, **kwargs: Any) -> Any:
-        """As the parent's."""
+        """As the parent's. Raises OSError where compiled code cannot be written, in words that name the folder."""
+        try:
+            return self._make_all(*args, **kwargs)
+        except (OSError, CompileError) as problem:
+            raise _of_the_disk(problem) or problem from None
+
+    def _make_all(self, *args: Any, **kwargs: Any) -> Any:
         if not has_compiler():
             return super().make_all(*args, **kwargs)
         with tempfile.TemporaryDirectory(prefix="gru4rec_compile_") as folder, _patching:
@@ -158,6 +166,18 @@ class ParallelVMLinker(VMLinker):
 
             with compiler_replaced(take_ready):
                 return super().make_all(*args, **kwargs)
+
+
+def _of_the_disk(problem: Exception) -> OSError | None:
+    """The error of a folder that cannot be written; None for another one. The library buries it in pages of hints."""
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if getattr(problem, "errno", None) == number or os.strerror(number) in str(problem):
+            words = f"{os.strerror(number)}: compiled C code goes to {config.compiledir}, and on its way through "
+            words += (
+                f"{tempfile.gettempdir()}; {LIBRARY.upper()}_FLAGS=base_compiledir=FOLDER and TMPDIR name other folders"
+            )
+            return OSError(number, words)
+    return None
 
 
 def _missing(nodes: Sequence[Any]) -> dict[str, Any]:

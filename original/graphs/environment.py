@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 LIBRARIES = ("aesara", "pytensor")
 # The functions of BLAS that the libraries' C code calls for real numbers.
 _BLAS_FUNCTIONS = [f"{kind}{name}_" for kind in "sd" for name in ("gemm", "gemv", "ger", "dot", "axpy", "scal")]
+_LEAST_FREE = 100 << 20  # bytes: the compiled headers take 41 MiB, a model's modules some more
 
 
 class Environment:
@@ -91,26 +92,34 @@ def _users_settings(library: str) -> list[str]:
     return settings
 
 
-def _writable(folder: Path) -> bool:
+def _problem_of(folder: Path) -> str | None:
+    """Why compiled code cannot be kept in a folder, in words; None where it can."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+        for inner in (folder, *folder.glob("compiledir_*")):
+            with tempfile.TemporaryFile(dir=inner):
+                pass
+        free = shutil.disk_usage(folder).free
+    except OSError as problem:
+        return f"cannot be written ({problem.strerror})"
+    if free < _LEAST_FREE:
+        return f"has {free >> 20} MiB of free space left, and {_LEAST_FREE >> 20} are needed"
+    return None
 
 
 def _temporary_compile_folder(library: str) -> str | None:
     """A folder for this process where the usual one, below HOME, cannot be written; None where it can."""
     usual = Path(os.environ.get("HOME") or os.path.expanduser("~")) / f".{library}"
-    if _writable(usual):
+    problem = _problem_of(usual)
+    if problem is None:
         return None
     folder = tempfile.mkdtemp(prefix="gru4rec_compiled_")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     log.warning(
-        "%s cannot be written: compiled C code goes to %s, for this process only, and is compiled anew by the next; "
+        "%s %s: compiled C code goes to %s, for this process only, and is compiled anew by the next; "
         "%s_FLAGS=base_compiledir=FOLDER names another folder",
         usual,
+        problem,
         folder,
         library.upper(),
     )

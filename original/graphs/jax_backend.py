@@ -91,19 +91,25 @@ class JaxBackend:
         run = Runner(self, jax.jit(pure, donate_argnums=0), changing, constant)
         return lambda *arguments: [np.asarray(result) for result in run(arguments)]
 
-    def loop(self, inputs: list[Variable], cost: Variable, updates: list[Any]) -> "JaxSteps":
+    def loop(self, inputs: list[Variable], outputs: list[Variable], updates: list[Any]) -> "JaxSteps":
         """See the protocol; compiled at the first call."""
-        pure, changing, constant = self._translate(inputs, [cost], updates)
+        pure, changing, constant = self._translate(inputs, outputs, updates)
 
         def loop(state: list[Any], constant_values: list[Any], count: Any, stacked: list[Any]) -> tuple[Any, list[Any]]:
-            def body(i: Any, carry: tuple[Any, list[Any]]) -> tuple[Any, list[Any]]:
-                costs, state = carry
-                (cost,), state = pure(
-                    state, constant_values, [jax.lax.dynamic_index_in_dim(x, i, keepdims=False) for x in stacked]
-                )
-                return costs.at[i].set(cost), state
+            def goes_on(carry: tuple[Any, Any, Any, list[Any]]) -> Any:
+                i, finite, _, _ = carry
+                return (i < count) & finite
 
-            return jax.lax.fori_loop(0, count, body, (jnp.zeros(self.steps_per_call, self.dtype), state))
+            def body(carry: tuple[Any, Any, Any, list[Any]]) -> tuple[Any, Any, Any, list[Any]]:
+                i, _, found, state = carry
+                arguments = [jax.lax.dynamic_index_in_dim(x, i, keepdims=False) for x in stacked]
+                results, state = pure(state, constant_values, arguments)
+                row = jnp.stack([jnp.asarray(result, self.dtype) for result in results])
+                return i + 1, jnp.isfinite(row).all(), found.at[i].set(row), state
+
+            start = jnp.zeros((self.steps_per_call, len(outputs)), self.dtype)
+            i, _, found, state = jax.lax.while_loop(goes_on, body, (jnp.int32(0), jnp.array(True), start, state))
+            return (i, found), state
 
         return JaxSteps(Runner(self, jax.jit(loop, donate_argnums=0), changing, constant), self.steps_per_call)
 
@@ -140,8 +146,9 @@ class JaxSteps:
         return np.int32(len(steps)), stacked
 
     def __call__(self, steps: list[list[np.ndarray]]) -> np.ndarray:
-        """Do steps; returns their costs (steps,)."""
-        return np.asarray(self.run(*self._arguments(steps)))[: len(steps)]
+        """See :class:`original.graphs.backends.Step`."""
+        done, found = self.run(*self._arguments(steps))
+        return np.asarray(found)[: int(done)]
 
     def compiled_text(self, steps: list[list[np.ndarray]]) -> str:
         """What XLA made of the loop, for those who want to read it."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from original.graphs import library
 from original.graphs.library import Sum
 from original.graphs.rows import AddRows, SetRows, TakeRows, WaitFor
+from original.graphs.squares import SumOfSquares
 
 jax_funcify = library.jax_funcify()
 
@@ -42,3 +43,9 @@ def _sum(op: Any, node: Any, **kwargs: Any) -> Callable[..., Any]:
     # after it.
     dtype = node.outputs[0].dtype
     return lambda x: jnp.sum(x, axis=op.axis, dtype=dtype)
+
+
+@jax_funcify.register(SumOfSquares)
+def _sum_of_squares(op: Any, **kwargs: Any) -> Callable[..., Any]:
+    # A product of two vectors would be a loop over their entries.
+    return lambda x: ((x * x) @ jnp.ones(x.shape[-1], x.dtype)).sum()

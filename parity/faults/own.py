@@ -1,6 +1,7 @@
 """This project's own faults."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,8 @@ def log_support_as(changed: Callable[[Any], Any]) -> Patches:
 
     with_log_q = step.with_log_q
 
-    def patched(settings, state, batch):
-        return with_log_q(settings, {**state, "log_support": changed(state["log_support"])}, batch)
+    def patched(model, state, batch):
+        return with_log_q(model, {**state, "log_support": changed(state["log_support"])}, batch)
 
     return [(step, "with_log_q", patched)]
 
@@ -80,8 +81,9 @@ def plain_support() -> Patches:
 
     with_log_q = step.with_log_q
 
-    def without_alpha(settings, state, batch):
-        return with_log_q(settings.replaced(sample_alpha=1.0), state, batch)
+    def without_alpha(model, state, batch):
+        plain: Any = SimpleNamespace(settings=model.settings.replaced(sample_alpha=1.0), split=model.split)
+        return with_log_q(plain, state, batch)
 
     return [(step, "with_log_q", without_alpha)]
 

@@ -95,13 +95,21 @@ class Plain:
         return {name: w.copy() for name, w in self.weights.items()}
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        self.weights |= {name: np.array(w, self.dtype) for name, w in weights.items()}
+        self._put(self.weights, weights)
 
     def get_optimizer_state(self) -> dict[str, Array]:
         return {name: a.copy() for name, a in self.state.items()}
 
     def set_optimizer_state(self, state: Mapping[str, Array]) -> None:
-        self.state |= {name: np.array(a, self.dtype) for name, a in state.items()}
+        self._put(self.state, state)
+
+    def _put(self, tensors: dict[str, Array], values: Mapping[str, Array]) -> None:
+        for name, value in values.items():
+            if name not in tensors or np.shape(value) != tensors[name].shape:
+                raise ValueError(
+                    f"{name} of shape {np.shape(value)}: {', '.join(tensors)} in their shapes are accepted"
+                )
+        tensors |= {name: np.array(value, self.dtype) for name, value in values.items()}
 
     def get_hidden(self) -> list[Array]:
         return [H.copy() for H in self.hidden]

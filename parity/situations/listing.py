@@ -88,6 +88,10 @@ def _made() -> list[Situation]:
         dropout_p_hidden=0.2, momentum=0.1, store=16, train_random_order=True,
     )  # fmt: skip
     add(
+        "cost-is-nan", "a cost that is no number in the middle of an epoch, and of a compiled program's steps",
+        "divergence", n_sample=0, batch_size=4, loss="bpr-max",
+    )  # fmt: skip
+    add(
         "scores-of-1e200", "finite weights whose squares are not: training goes on", "divergence", n_sample=0,
         batch_size=4, loss="top1",
     )  # fmt: skip

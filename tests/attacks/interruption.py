@@ -232,6 +232,8 @@ def _interrupt(run: Process, number: signal.Signals) -> str:
         return f"FAULT {number.name} is ignored"
     if status == 0:
         return "done before"
+    if status == -number and number != signal.SIGKILL:
+        return f"{number.name} before Python was ready"
     if status not in STATUS[number]:
         return f"FAULT {number.name} gives {status}: {shown[-500:]}"
     if number != signal.SIGKILL and ("Traceback" in shown or "stopped" not in shown):

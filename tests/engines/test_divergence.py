@@ -124,7 +124,7 @@ ONE_STEP = pd.DataFrame({"SessionId": [1, 1, 2, 2], "ItemId": [1, 2, 3, 4], "Tim
 
 
 def test_the_last_step(engine):
-    """The only step has a finite cost and leaves weights that are not finite: that is found at the epoch's end."""
+    """The only step has a finite cost and leaves weights that are not finite."""
     gru, losses = engine.new(batch_size=2, learning_rate=1e39, n_epochs=1), []
     gru.fit(ONE_STEP, 0, on_epoch_end=lambda number, loss: losses.append(loss))
     assert gru.error_during_train and not weights_finite(gru)

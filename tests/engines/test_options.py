@@ -128,10 +128,7 @@ KEPT = [  # option, given, kept
         for name in (*FROM_ZERO, "learning_rate", "sample_alpha")
         for given in (0.5, np.float16(0.5), np.float32(0.5), np.float64(0.5), np.longdouble(0.5))
     ],
-    *[
-        (name, 0, 0)
-        for name in FROM_ZERO
-    ],
+    *[(name, 0, 0) for name in FROM_ZERO],
     ("learning_rate", np.int64(2), 2),
     ("sample_alpha", -1.5, -1.5),
     ("sigma", np.int8(2), 2),

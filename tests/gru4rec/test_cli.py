@@ -97,7 +97,8 @@ def test_a_word_that_is_no_command_is_a_file(capsys):
 def process(folder, *arguments, **options):
     paths = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
     command = [sys.executable, "-m", "gru4rec", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": paths, "TOY_SECONDS": "60"}, **options)
+    environment = {"TOY_SECONDS": "60"} | os.environ | {"PYTHONPATH": paths}
+    return subprocess.Popen(command, cwd=folder, env=environment, **options)
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -110,6 +111,30 @@ def test_a_signal_stops_a_command_with_its_status(files, tmp_path, number, statu
     running.send_signal(number)
     _, problem = running.communicate(timeout=30)
     assert running.returncode == status and problem == b"stopped\n"
+
+
+def test_what_a_garbage_collector_s_callback_drops_is_not_shown(files, tmp_path, monkeypatch):
+    program = tmp_path / "collecting.py"
+    program.write_text("""
+import gc, os, signal, time
+from toy_engine import GRU4Rec as Toy
+
+def callback(phase, info):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+
+class GRU4Rec(Toy):
+    def fit(self, *args, **kwargs):
+        gc.callbacks.append(callback)
+        gc.collect()
+        gc.callbacks.remove(callback)
+        super().fit(*args, **kwargs)
+""")
+    monkeypatch.setenv("TOY_SECONDS", "0")
+    running = process(tmp_path, files["train"], "--engine", "collecting:GRU4Rec", "-s", "model",
+                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    _, problem = running.communicate(timeout=90)
+    assert running.returncode == 143 and problem == b"stopped\n"
 
 
 def test_a_second_signal_ends_a_command_at_once(files, tmp_path):

@@ -176,6 +176,7 @@ def test_what_the_report_shows_of_names_is_escaped(tmp_path):
         (["coveo", "--config", "rsc15-xe"], "--config rsc15-xe: coveo-bprmax are accepted"),
         (["rsc15", "--seed", "4294967295"], "seeds up to 4294967295"),
         (["rsc15", "-ps", "momentum=x"], "momentum='x'"),
+        (["rsc15", "--engine", "vsknn"], "--engine vsknn: a baseline, for which no settings were published"),
     ],
 )
 def test_bad_arguments_are_a_message_and_status_2(tmp_path, capsys, arguments, message):

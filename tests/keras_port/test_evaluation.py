@@ -72,6 +72,16 @@ def test_tiebreaking_lies_between_standard_and_conservative(model, test_frame):
     assert (ranks["standard"] < ranks["tiebreaking"]).any() and (ranks["tiebreaking"] < ranks["conservative"]).any()
 
 
+def test_tiebreaking_moves_a_target_that_is_not_listed_too(model, test_frame):
+    """All scores are 0: without noise of its own it would stand behind every listed item, at each event."""
+    before = model.get_weights()
+    model.set_weights({**before, "Wy": np.zeros_like(before["Wy"]), "By": np.zeros_like(before["By"])})
+    found = evaluation.ranks(model, test_frame, [3, 5, 8, 13], mode="tiebreaking")
+    model.set_weights(before)
+    ranks = found.loc[~found["item"].isin([3, 5, 8, 13]), "rank"]
+    assert len(ranks) > 15 and ranks.nunique() > 2 and 1.2 < ranks.mean() < 3.4
+
+
 def test_every_evaluation_starts_from_zero_states(model, test_frame):
     first = evaluation.evaluate_sessions_batch(model, test_frame, batch_size=5)
     assert evaluation.evaluate_sessions_batch(model, test_frame, batch_size=5) == first

@@ -83,13 +83,18 @@ class GRU4Rec:
         return {name: w.copy() for name, w in self.W.items()}
 
     def set_weights(self, weights):
-        self.W |= {name: np.array(w, self.dtype) for name, w in weights.items()}
+        self._put(self.W, weights)
+
+    def _put(self, tensors, values):
+        if any(name not in tensors or np.shape(value) != tensors[name].shape for name, value in values.items()):
+            raise ValueError(f"{', '.join(values)}: {', '.join(tensors)} are accepted, each in its shape")
+        tensors |= {name: np.array(value, self.dtype) for name, value in values.items()}
 
     def get_optimizer_state(self):
         return {f"acc/{name}": a.copy() for name, a in self.a.items()}
 
     def set_optimizer_state(self, state):
-        self.a |= {name.removeprefix("acc/"): np.array(a, self.dtype) for name, a in state.items()}
+        self._put(self.a, {name.removeprefix("acc/"): a for name, a in state.items()})
 
     def get_hidden(self):
         return [self.H.copy()]

@@ -10,7 +10,7 @@ from parity.plain import Plain
 from parity.situations.situation import halves
 
 # of the shipped engines, which take some seconds a situation; golden runs all of them
-SOME = ("retraining-constrained", "going-on", "saturated-smoothing", "samples-2")
+SOME = ("retraining-constrained", "going-on", "cost-is-nan", "saturated-smoothing", "samples-2")
 
 
 def failures(checks):
@@ -79,6 +79,17 @@ class KeepsTheOptimizer(Plain):
         self.state |= {name: a for name, a in kept.items() if a.shape == self.state[name].shape}
 
 
+class GoesOn(Plain):
+    """A cost that is no number does not end the training."""
+
+    def fit(self, data, sample_store=10_000_000, retrain=False, on_epoch_end=None):
+        self.prepare(data, sample_store, retrain)
+        self.error_during_train = True
+        for batch in self.batches():
+            self.hidden = [H[: len(batch.X)] for H in self.hidden]
+            self.train_step(batch.X, batch.Y, batch.R)
+
+
 class NeverResets(Plain):
     """Sessions go on when the caller asks to forget them."""
 
@@ -114,6 +125,7 @@ class IgnoresAlpha(Plain):
         ("retraining", OldSigma, "initial-weights"),
         ("retraining", OutputFirst, "initial-weights"),
         ("retraining-constrained", KeepsTheOptimizer, "fit"),
+        ("cost-is-nan", GoesOn, "fit"),
         ("long-epochs", NeverResets, "forward"),
         ("long-epochs", KeepsStates, "forward"),
         ("saturated-softmax", CostInNineDigits, "loss"),

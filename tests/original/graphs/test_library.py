@@ -1,17 +1,20 @@
 """What importing the package does, and what it leaves to the user. Each import is a Python process of its own."""
 
+import errno
 import os
 import re
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from original.graphs import backends
+from original.graphs import backends, compilation, environment
+from original.graphs.c_backend import c_mode
 from original.graphs.environment import LIBRARIES, choose_library, find_openblas
-from original.graphs.library import LIBRARY, NAME
+from original.graphs.library import LIBRARY, NAME, CompileError, config, function, tensor
 
 ROOT = Path(__file__).parents[3]
 FLAGS, RC = f"{LIBRARY.upper()}_FLAGS", f"{LIBRARY.upper()}RC"
@@ -135,6 +138,45 @@ def test_without_a_compiler_it_is_said():
     warning, computed_on = python(WITHOUT_COMPILER, **{FLAGS: "cxx="})[-2:]
     assert computed_on.endswith("Python, no C++ compiler: thousands of times slower; backend='jax' is the way out")
     assert warning == f"WARNING {computed_on}"
+
+
+def test_a_full_disk_gives_a_temporary_folder(tmp_path, monkeypatch):
+    """The compiled headers alone take 41 MiB."""
+    monkeypatch.setattr(environment.shutil, "disk_usage", lambda folder: SimpleNamespace(free=5 << 20))
+    assert environment._problem_of(tmp_path) == "has 5 MiB of free space left, and 100 are needed"
+    monkeypatch.undo()
+    assert environment._problem_of(tmp_path / "new") is None
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "somewhere"),
+        OSError("[Errno 28] No space left on device: 'x' -> 'y'\nApply node that caused the error: ...\nHINT: ..."),
+        CompileError("Compilation failed: cannot write: No space left on device\n" + "line\n" * 500),
+    ],
+)
+def test_a_disk_that_fills_up_while_compiling_is_one_line(problem, monkeypatch):
+    def fail(self, *args, **kwargs):
+        raise problem
+
+    monkeypatch.setattr(compilation.VMLinker, "make_all", fail)
+    x = tensor.dvector()
+    with pytest.raises(OSError) as caught:
+        function([x], x * 3 + 11, mode=c_mode())
+    text = str(caught.value)
+    assert caught.value.errno == errno.ENOSPC and "\n" not in text and len(text) < 400
+    assert str(config.compiledir) in text and f"{FLAGS}=base_compiledir=FOLDER" in text
+
+
+def test_other_errors_of_a_compilation_stay_as_they_are(monkeypatch):
+    def fail(self, *args, **kwargs):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(compilation.VMLinker, "make_all", fail)
+    x = tensor.dvector()
+    with pytest.raises(OSError, match="Input/output error"):
+        function([x], x * 5 + 13, mode=c_mode())
 
 
 # Which library it is.
