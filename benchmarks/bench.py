@@ -127,6 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = given.setting or (tuple(keras_data.SETTINGS) if given.all else SETTINGS)
     items = given.items or ([2933, 37483] if given.all else [2933])
     units = given.units or ([100, 512] if given.all else [100])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     console, progress = terminal.console(), terminal.console(stderr=True)
     headings = ("setting", "items", "units", "contender", "start, s", "steps/s", "of that", "evaluate, s", "of that",
                 "recommend, ms", "peak, MiB")  # fmt: skip

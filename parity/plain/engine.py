@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from parity.plain.batches import log_popularity, samples, session_parallel
 from parity.plain.dropout import MaskStream
 from parity.plain.losses import loss_of, predicted
 from parity.plain.network import Array, activation, gru, gru_gradients, input_table
 from parity.plain.optimizers import SLOTS, Dense, Rates, Rows, capped, updated
+from parity.plain.running import Running
 from parity.protocol import Batch, Step
 
 KEYS = {"session_key": "SessionId", "item_key": "ItemId", "time_key": "Time"}
@@ -26,7 +28,7 @@ class Plain:
 
     computed_on = "NumPy on the CPU"
     itemidmap: pd.Series
-    running: np.ndarray
+    running: Running | None
 
     def __init__(
         self, dtype: str = "float32", seed: int = 42, dropout_seed: int = 12345, rounds: bool = False, **params: Any
@@ -140,11 +142,7 @@ class Plain:
 
     def _draw(self) -> list[Array]:
         """The next store of negative samples, or the next row where none is kept."""
-        size, alpha = (self.rows, self.n_sample), self.params.get("sample_alpha", 0.75)
-        if alpha == 0:
-            return list(self.random.choice(self.n_items, size=size))
-        cumulative = np.cumsum(self.support**alpha) / (self.support**alpha).sum()
-        return list(np.searchsorted(np.r_[cumulative[:-1], 1], self.random.rand(*size)))
+        return samples(self.random, self.support, self.params.get("sample_alpha", 0.75), (self.rows, self.n_sample))
 
     def batches(self) -> Iterator[Batch]:
         """The session-parallel mini-batches of the next epoch."""
@@ -152,20 +150,12 @@ class Plain:
             order = self.random.permutation(len(self.sessions))
         else:
             order = self.by_time if self.params.get("time_sort", True) else np.arange(len(self.sessions))
-        waiting = (self.sessions[s] for s in order)
-        lanes = {lane: next(waiting) for lane in range(self.B)}
-        while True:
-            while any(len(left) == 1 for left in lanes.values()):  # one event left: the session is done
-                taken = {lane: next(waiting, None) if len(left) == 1 else left for lane, left in lanes.items()}
-                lanes = {lane: left for lane, left in taken.items() if left is not None}
-            if len(lanes) < (1 if self.n_sample else 2):
-                return
-            X, Y, R = zip(*((left[0], left[1], len(left) == 2) for left in lanes.values()))
+        in_order = (self.sessions[s] for s in order)
+        for X, Y, R, lanes in session_parallel(in_order, self.B, least=1 if self.n_sample else 2):
             if self.n_sample:
                 self.store = self.store or self._draw()
                 Y = np.r_[Y, self.store.pop(0)]
-            yield Batch(np.array(X), np.array(Y), np.array(R), np.array(list(lanes)))
-            lanes = {lane: left[1:] for lane, left in lanes.items()}
+            yield Batch(X, Y, R, lanes)
 
     # One step.
 
@@ -225,12 +215,11 @@ class Plain:
         return after, gates
 
     def _log_q(self, Y: Array, M: int) -> Array | float:
-        """logq * log P: P is the support of a target's item, support^sample_alpha of a sample's."""
-        logq = self.params.get("logq", 0.0)
-        if not logq:
+        """What ``logq`` takes off the scores."""
+        if not (logq := self.params.get("logq", 0.0)):
             return self.as_dtype(0)
-        alpha = np.where(np.arange(len(Y)) < M, 1.0, self.params.get("sample_alpha", 0.75))
-        return (logq * alpha * np.log(np.maximum(self.support, 1))[Y]).astype(self.dtype)[None]
+        log_p = log_popularity(self.support, Y, M, self.params.get("sample_alpha", 0.75))
+        return (logq * log_p).astype(self.dtype)[None]
 
     def _update(self, gradients: dict[str, Array], X: Array, Y: Array) -> None:
         cap = self.params.get("grad_cap", 0.0)
@@ -253,23 +242,17 @@ class Plain:
         self, session_ids: Any, input_item_ids: Any, predict_for_item_ids: Any = None, batch: int = 100
     ) -> pd.DataFrame:
         """Scores of the next item: rows = items, columns = lanes; a lane of another session starts from zeros."""
-        sessions, ids = np.asarray(session_ids), self.itemidmap.index
-        if len(self.running) != batch:
-            self.running = np.array([None] * batch)
-            self.states = [np.zeros((batch, L), self.dtype) for L in self.layers]
-        goes_on = np.array([a == b for a, b in zip(self.running, sessions, strict=True)])[:, None]
+        ids = self.itemidmap.index
+        if self.running is None or len(self.running.sessions) != batch:
+            self.running = Running(batch, self.layers, self.dtype)
         items = None if predict_for_item_ids is None else ids.get_indexer(pd.Index(np.asarray(predict_for_item_ids)))
-        found, self.states = self.scores(
-            ids.get_indexer(pd.Index(np.asarray(input_item_ids))),
-            [np.where(goes_on, H, self.as_dtype(0)) for H in self.states],
-            items,
-        )
-        self.running = np.array(list(sessions), object)
+        inputs = ids.get_indexer(pd.Index(np.asarray(input_item_ids)))
+        found, self.running.states = self.scores(inputs, self.running.hidden(session_ids), items)
         return pd.DataFrame(found.T, index=ids if items is None else ids[items])
 
     def reset_sessions(self) -> None:
         """The next prediction starts every lane from zeros."""
-        self.running, self.states = np.zeros(0, object), []
+        self.running = None
 
     def fit(
         self,

@@ -98,10 +98,11 @@ if importlib.util.find_spec("torch") is not None:  # which no part of the projec
             last = {name: contenders.last_occurrences(rows) for name, rows in read.items()}
             masks = [mask] if gru.dropout_p_hidden else []
             cost = plain.step(*plain.ready(X, Y, last, R, mask))
-            assert cost == pytest.approx(gru.train_step(X, Y, R, masks).cost, rel=1e-9)
+            # the engine rounds the learning rate to float32, as published
+            assert cost == pytest.approx(gru.train_step(X, Y, R, masks).cost, rel=1e-6)
         for name, values in gru.get_weights().items():
             mine = next(plain.weights[own] for own, other in names.items() if other == name)
-            np.testing.assert_allclose(mine.numpy(), values, rtol=1e-6, atol=1e-8, err_msg=name)
+            np.testing.assert_allclose(mine.numpy(), values, rtol=1e-5, atol=1e-7, err_msg=name)
         assert torch.is_tensor(plain.H)
 
 

@@ -102,8 +102,8 @@ class KeepsStates(Plain):
     """A lane whose session changes goes on from the other's state."""
 
     def predict_next_batch(self, session_ids, input_item_ids, predict_for_item_ids=None, batch=100):
-        if len(self.running) == batch:
-            self.running = np.array(list(session_ids), object)
+        if self.running is not None and len(self.running.sessions) == batch:
+            self.running.sessions = np.array(list(session_ids), object)
         return super().predict_next_batch(session_ids, input_item_ids, predict_for_item_ids, batch)
 
 
