@@ -13,8 +13,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from polars.exceptions import PolarsError
-
 try:
     import fcntl
 except ImportError:  # no file locks on this system: left-over files then stay
@@ -74,7 +72,7 @@ def naming(path: Path) -> Iterator[None]:
     """Name ``path`` in an error of writing, as of a full disk, which does not say itself of which file it is."""
     try:
         yield
-    except (OSError, PolarsError) as problem:
+    except Exception as problem:  # an error of Polars is no OSError, and Polars is not imported for its sake
         number = getattr(problem, "errno", None)
         if number is None and (found := _OF_POLARS.search(str(problem))):
             number = int(found[1])
