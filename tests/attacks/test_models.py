@@ -48,13 +48,15 @@ def test_the_attack_sees_faults(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["original", "original-jax", "keras_port"])
-def test_memory_stays_flat(engine):
-    """40 models, 5,000 recommendations, 100 evaluations in one process: the second half of each adds little."""
-    command = [sys.executable, "-m", "tests.attacks.long_run", engine]
+def test_memory_stays_flat():
+    """Models, recommendations and evaluations in one process: the second half of each adds little.
+
+    The large form, and the other engines, are commands: docs/robustness.md has their figures.
+    """
+    command = [sys.executable, "-m", "tests.attacks.long_run", "original"]
+    command += ["--models", "10", "--recommends", "500", "--evaluations", "20"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     figures = json.loads(done.stdout.splitlines()[-1])
-    assert "retracing" not in done.stderr
     for part in ("models", "recommends", "evaluations"):
         _, middle, end = figures[part]
         assert end - middle < MOST_KEPT, figures
