@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -72,7 +73,11 @@ def naming(path: Path) -> Iterator[None]:
     """Name ``path`` in an error of writing, as of a full disk, which does not say itself of which file it is."""
     try:
         yield
-    except Exception as problem:  # an error of Polars is no OSError, and Polars is not imported for its sake
+    except Exception as problem:
+        # Looked up, not imported: what writes no Parquet runs without Polars.
+        polars = getattr(sys.modules.get("polars"), "exceptions", None)
+        if not isinstance(problem, (OSError, *([polars.PolarsError] if polars else []))):
+            raise
         number = getattr(problem, "errno", None)
         if number is None and (found := _OF_POLARS.search(str(problem))):
             number = int(found[1])
