@@ -345,9 +345,12 @@ def count_block(model: SessionModel, given: Mapping[str, Any]) -> tuple[Any, Any
         column = ops.where(ops.expand_dims(given["column"], 1) < 0, scores.shape[1] - 1, column)
         columns = ops.reshape(ops.concatenate([given["listed"], ops.ones((1,), "bool")]), (1, -1))
     yhat = model.scorer.activation(scores, columns, False)
-    if "noise" in given:
-        yhat = yhat + given["noise"]
     target = ops.take_along_axis(yhat, column, axis=1)
+    if "noise" in given:
+        # float32 has no room for 1e-10 beside most scores: differences are compared, with the noises' difference added
+        noise = given["noise"] - ops.take_along_axis(given["noise"], column, axis=1)
+        yhat = ops.where(ops.equal(yhat, target), ops.zeros_like(yhat), yhat - target) + noise
+        target = ops.zeros_like(target)
     ranked = yhat[:, :-1] if has_list else yhat
     # not (score <= target) is score > target, and true for NaN, which is never ranked first
     above, level = ops.logical_not(ranked <= target), ops.equal(ranked, target)

@@ -297,3 +297,18 @@ def test_baselines_of_original_take_every_frame():
         evaluation.evaluate_sessions(Loop(), frame, frame, [])
     with pytest.raises(ValueError, match="^cut_off="):
         evaluation.evaluate_sessions(Loop(), frame, frame, cut_off=None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("listed", [False, True], ids=["all items", "some items"])
+def test_noise_breaks_ties_of_large_scores(engine, dtype, listed):
+    """1e-10 is below float32's resolution of a score of 0.1: level items are put in a random order all the same."""
+    data = plain(n_sessions=60, n_items=30)
+    model = engine.prepared(data, layers=[4], batch_size=2, dtype=dtype)
+    weights = model.get_weights()
+    model.set_weights({"Wy": np.zeros_like(weights["Wy"]), "By": np.full_like(weights["By"], 0.3)})
+    items = sorted(set(data["ItemId"])) if listed else None
+    rank = engine.evaluation.ranks(model, data, items=items, mode="tiebreaking")["rank"]
+    n = model.n_items
+    assert abs(rank.mean() - (n + 1) / 2) < 5 * n / np.sqrt(12 * len(rank))
+    assert rank.nunique() > n / 2
