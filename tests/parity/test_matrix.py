@@ -28,7 +28,7 @@ def test_an_engine_that_lacks_an_option_is_not_covered():
     numpy_engine = engines.named("numpy_gru4rec:GRU4Rec")
     tried = matrix.try_config(config, engines.named("parity.plain:Plain"), numpy_engine)
     assert tried.checks.verdict == "not covered"
-    assert tried.checks.compared == 0
+    assert not any(tried.checks[name].compared for name in ("forward", "loss", "gradients", "update"))
 
 
 class OfBefore(numpy_gru4rec.GRU4Rec):
