@@ -142,7 +142,8 @@ def _y(point: Point) -> float:
 def _logarithmic(ys: Sequence[float], bound: float | None) -> tuple[list[tuple[float, str]], Callable[[float], float]]:
     positive = [y for y in ys if y > 0] + ([bound] if bound else [])
     low, high = (math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))) if positive else (-16, 0)
-    low, high = low - (0.0 in ys), min(max(high, low + 1), sys.float_info.max_10_exp)
+    high = min(max(high, low + 1), sys.float_info.max_10_exp)
+    low = min(low - (0.0 in ys), high - 1)
     step = max(1, math.ceil((high - low) / DECADES))
     ticks = [(10.0**e, f"1e{e}") for e in range(high, low - 1, -step)]
     if 0.0 in ys:

@@ -13,7 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 from command_line import make_modules, write
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy_gru4rec import GRU4Rec
 from spoilt import BiasesTooFar
@@ -390,6 +390,7 @@ def test_a_figure_of_nothing_but_what_is_not_finite_is_drawn(logarithmic):
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(st.floats(), max_size=5), max_size=5), st.booleans(), st.none() | st.floats(1e-300, 1e3))
+@example([[9.999999999999347e307]], True, None)  # its logarithm rounds up to the largest decade
 def test_every_figure_stays_within_its_canvas(lines, logarithmic, bound):
     drawn = [figures.Line("a", list(enumerate(ys))) for ys in lines]
     found = figures.figure("x", drawn, "y", logarithmic, bound)
