@@ -58,9 +58,11 @@ def run(folder: Path, out: str, command: list[str], limit: int | None = None) ->
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
+    # Python itself leaves a truncated module in its cache at such a limit, which breaks the next start.
+    cacheless = environment({"PYTHONDONTWRITEBYTECODE": "1"})
     arguments = [sys.executable, "-P", "-m", "gru4rec", *(each.replace("{out}", out) for each in command)]
     done = subprocess.run(
-        arguments, cwd=folder, env=environment({}), capture_output=True, text=True, preexec_fn=set_limit, timeout=600
+        arguments, cwd=folder, env=cacheless, capture_output=True, text=True, preexec_fn=set_limit, timeout=600
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
