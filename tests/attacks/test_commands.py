@@ -74,6 +74,7 @@ def test_interrupted_commands_end_as_if_nothing_had_been(folder, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["train-toy", "tune", "prepare-rsc15", "results-json"])
-def test_bad_disks(folder, name):
-    outcomes = bad_disks.attack_places(name, folder) + bad_disks.attack_limits(name, folder, 3)
+def test_bad_disks(tmp_path, name):
+    interruption.make_inputs(tmp_path)
+    outcomes = bad_disks.attack_places(name, tmp_path) + bad_disks.attack_limits(name, tmp_path, 3)
     assert not faults(outcomes), outcomes
