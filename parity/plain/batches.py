@@ -7,6 +7,15 @@ import numpy as np
 from parity.plain.network import Array
 
 
+def in_sessions(session: Array, items: Array, time: Array) -> tuple[list[list[int]], Array]:
+    """The items of each session in the order of (session, time), stable; and the sessions by their first times."""
+    order = np.lexsort((np.arange(len(time)), time, session))
+    items, session = items[order], session[order]
+    starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
+    sessions = [part.tolist() for part in np.split(items, starts[1:])]
+    return sessions, np.argsort(time[order][starts], kind="stable")
+
+
 def session_parallel(
     sessions: Iterable[Sequence[int]], lanes: int, least: int
 ) -> Iterator[tuple[Array, Array, Array, Array]]:

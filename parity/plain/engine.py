@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from parity.plain.batches import log_popularity, samples, session_parallel
+from parity.plain.batches import in_sessions, log_popularity, samples, session_parallel
 from parity.plain.dropout import MaskStream
 from parity.plain.losses import loss_of, predicted
 from parity.plain.network import Array, activation, gru, gru_gradients, input_table
 from parity.plain.optimizers import SLOTS, Dense, Rates, Rows, capped, updated
 from parity.plain.running import Running
+from parity.plain.training import train_epoch
+from parity.plain.weights import initial
 from parity.protocol import Batch, Step
 
 KEYS = {"session_key": "SessionId", "item_key": "ItemId", "time_key": "Time"}
@@ -53,7 +55,7 @@ class Plain:
         """Draw the initial weights, in float64, in the published order."""
         self.n_items, self.random = n_items, np.random.RandomState(self.seed)
         self.masks: list[MaskStream] = []
-        self.weights = {name: w.astype(self.dtype) for name, w in self._initial(n_items)}
+        self.weights = {name: w.astype(self.dtype) for name, w in initial(self, n_items)}
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -61,21 +63,7 @@ class Plain:
         self.state = {f"{slot}/{name}": np.zeros_like(w) for slot in self.slots for name, w in self.weights.items()}
         self.hidden = [np.zeros((self.B, L), self.dtype) for L in self.layers]
 
-    def _initial(self, n: int) -> Iterator[tuple[str, Array]]:
-        embedding = self.layers[0] if self.params.get("embedding") == "layersize" else self.params.get("embedding", 0)
-        width = {"Wy": self.layers[-1], "E": embedding, "Wx0": n}[self.table]
-        if self.table == "E":
-            yield "E", self._block(n, width)
-        for k, L in enumerate(self.layers):
-            yield f"Wx{k}", np.hstack([self._block(width, L) for _ in range(3)])
-            yield f"Wh{k}", self._block(L, L)
-            yield f"Wrz{k}", np.hstack([self._block(L, L) for _ in range(2)])
-            yield f"Bh{k}", np.zeros(3 * L)
-            width = L
-        yield "Wy", self._block(n, width)
-        yield "By", np.zeros((n, 1))
-
-    def _block(self, rows: int, columns: int, otherwise: float | None = None) -> Array:
+    def block(self, rows: int, columns: int, otherwise: float | None = None) -> Array:
         """otherwise: sigma where none is set and it is not that of a new model."""
         sigma = self.params.get("sigma") or otherwise or np.sqrt(6 / (rows + columns))
         if self.params.get("init_as_normal"):
@@ -88,7 +76,7 @@ class Plain:
         for name in dict.fromkeys((self.table, "Wy", "By")) if n_new else ():
             rows, columns = self.weights[name].shape
             sigma = np.sqrt(6 / (rows + columns + n_new))
-            new = np.zeros((n_new, columns)) if name == "By" else self._block(n_new, columns, sigma)
+            new = np.zeros((n_new, columns)) if name == "By" else self.block(n_new, columns, sigma)
             self.weights[name] = np.vstack([self.weights[name], new.astype(self.dtype)])
         self.n_items = n_items
         self._start_afresh()
@@ -131,12 +119,8 @@ class Plain:
         else:
             self.build(len(ids))
         self.itemidmap = pd.Series(np.arange(len(ids)), index=ids)
-        order = np.lexsort((np.arange(len(time)), time, session))
-        positions, session = ids.get_indexer(item)[order], session[order]
-        self.support = np.bincount(positions, minlength=len(ids))
-        starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
-        self.sessions = [part.tolist() for part in np.split(positions, starts[1:])]
-        self.by_time = np.argsort(time[order][starts], kind="stable")
+        self.support = np.bincount(ids.get_indexer(item), minlength=len(ids))
+        self.sessions, self.by_time = in_sessions(session, ids.get_indexer(item), time)
         self.rows = max(1, sample_store // self.n_sample) if self.n_sample else 1
         self.store = self._draw() if self.n_sample and self.rows > 1 else []
 
@@ -264,30 +248,20 @@ class Plain:
     ) -> None:
         """Train for ``n_epochs``, or with ``resume`` until so many are done in all, on the data that it has.
 
-        It ends with the step whose cost is NaN, or with the epoch that leaves a weight that is not finite.
+        It ends where :func:`parity.plain.training.train_epoch` says so.
         """
         if not resume:
             self.prepare(data, sample_store, retrain)
             self.epochs_done = 0
         self.error_during_train = False
         for epoch in range(self.epochs_done, self.params.get("n_epochs", 10)):
-            self.hidden, lanes = [np.zeros((self.B, L), self.dtype) for L in self.layers], np.arange(self.B)
-            costs: list[float] = []
-            weights: list[int] = []
-            for batch in self.batches():
-                self.hidden = [H[np.isin(lanes, batch.lanes)] for H in self.hidden]
-                lanes = batch.lanes
-                costs.append(self.train_step(batch.X, batch.Y, batch.R).cost)
-                weights.append(len(lanes))
-                if np.isnan(costs[-1]):
-                    break
-            finite = all(np.isfinite(w).all() for w in self.weights.values())
-            if not finite or (costs and np.isnan(costs[-1])):
+            loss, goes_on = train_epoch(self)
+            if not goes_on:
                 self.error_during_train = True
                 return
             self.epochs_done = epoch + 1
             if on_epoch_end:
-                on_epoch_end(epoch, float(np.average(costs, weights=weights)))
+                on_epoch_end(epoch, loss)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         raise NotImplementedError("the harness's own program writes no files")

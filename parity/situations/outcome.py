@@ -37,8 +37,8 @@ class Moved(Plain):
 
     eta, signs = 0.0, np.random.default_rng(0)
 
-    def _block(self, rows: int, columns: int, otherwise: float | None = None) -> np.ndarray:
-        drawn = super()._block(rows, columns, otherwise)
+    def block(self, rows: int, columns: int, otherwise: float | None = None) -> np.ndarray:
+        drawn = super().block(rows, columns, otherwise)
         return drawn * (1.0 + self.eta * (2.0 * self.signs.integers(0, 2, drawn.shape) - 1.0))
 
 

@@ -54,8 +54,8 @@ def test_further_data_has_items_that_the_first_lack():
 class OldSigma(Plain):
     """New items get the range of a new model."""
 
-    def _block(self, rows, columns, otherwise=None):
-        return super()._block(rows, columns)
+    def block(self, rows, columns, otherwise=None):
+        return super().block(rows, columns)
 
 
 class OutputFirst(Plain):
@@ -67,7 +67,7 @@ class OutputFirst(Plain):
         rows, columns = self.weights[table].shape
         super()._extend(n_items)
         self.table = table
-        new = self._block(n_new, columns, np.sqrt(6 / (rows + columns + n_new)))
+        new = self.block(n_new, columns, np.sqrt(6 / (rows + columns + n_new)))
         self.weights[table] = np.vstack([self.weights[table][:before], new])
         self._start_afresh()
 
